@@ -1,0 +1,328 @@
+//! [`Judge`] puts documents before all detectors and makes one [`Verdict`] of what they find on
+//! each. Reads each document once, passes by what is settled, and keeps no state between calls
+//! but buffers. Never reads or writes a store: the windows that modules ask for are handed in.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Detector, Detectors, Inspection};
+use crate::document::{Document, DocumentId, Scope, Version};
+use crate::finding::{Finding, Standing, Verdict};
+use crate::problem::Problem;
+use crate::taxonomy::log_source::Origin;
+use crate::taxonomy::{Event, Reader, Slots};
+
+/// How many documents detectors see at a time: enough for a module's batch, few enough to stay in
+/// the processor's cache.
+const BATCH: usize = 128;
+
+/// Within a window's span, a module is asked again at most once in that many milliseconds of event
+/// time (DetectLM's own interval).
+const WINDOW_STEP: i64 = 15 * 60 * 1000;
+
+/// All detectors, for one thread.
+pub struct Judge {
+    detectors: Vec<Box<dyn Detector>>,
+    reader: Arc<Reader>,
+    digest: Arc<str>,
+    slots: Vec<Slots>,
+}
+
+/// What a page held, in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Counts {
+    /// Documents read.
+    pub documents: u64,
+    /// Those with `Ignore` 1.
+    pub ignored: u64,
+    /// Those that the same rules, blacklist and modules have judged before.
+    pub judged_before: u64,
+    /// Those in no shape that is known: only rules without a log source see them.
+    pub unrecognised: u64,
+    /// Those that are no JSON object.
+    pub unreadable: u64,
+}
+
+impl Counts {
+    /// Adds another page's numbers.
+    pub fn add(&mut self, other: &Self) {
+        self.documents += other.documents;
+        self.ignored += other.ignored;
+        self.judged_before += other.judged_before;
+        self.unrecognised += other.unrecognised;
+        self.unreadable += other.unreadable;
+    }
+}
+
+/// A detector's wish to see the history of an entity around some new events.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ask {
+    /// Which of the detectors.
+    pub detector: usize,
+    /// Whose history.
+    pub scope: Scope,
+    /// The host or user, in lower case.
+    pub entity: String,
+    /// How long, in milliseconds.
+    pub span: i64,
+}
+
+/// What was found on some documents; becomes [`Verdict`]s with [`Judged::verdicts`].
+#[derive(Debug, Default)]
+pub struct Judged {
+    drafts: BTreeMap<DocumentId, Draft>,
+    /// What went wrong.
+    pub problems: Vec<Problem>,
+    /// What was read.
+    pub counts: Counts,
+    /// Whose windows are wanted, with the times of the new events, in milliseconds since 1970.
+    pub asks: BTreeMap<Ask, Vec<i64>>,
+}
+
+#[derive(Debug)]
+struct Draft {
+    version: Version,
+    whole: bool,
+    time: Option<i64>,
+    host: Option<String>,
+    user: Option<String>,
+    standing: Standing,
+    findings: Vec<Finding>,
+}
+
+impl Draft {
+    fn of(event: &Event<'_>, whole: bool) -> Self {
+        Self {
+            version: event.document.version,
+            whole,
+            time: event.time(),
+            host: event.host().map(Into::into),
+            user: event.user().map(Into::into),
+            standing: event.standing().clone(),
+            findings: Vec::new(),
+        }
+    }
+
+    /// A window may speak of a document more than once: the highest score stays.
+    fn push(&mut self, finding: Finding) {
+        let same =
+            |f: &&mut Finding| f.rule_id == finding.rule_id && f.detector == finding.detector;
+        match self.findings.iter_mut().find(same) {
+            Some(known) if known.score < finding.score => *known = finding,
+            Some(_) => {}
+            None => self.findings.push(finding),
+        }
+    }
+}
+
+impl Judged {
+    /// Adds what another thread, or a window, found. Where both speak of a document, the version
+    /// that came first stays.
+    pub fn merge(&mut self, other: Self) {
+        for (id, draft) in other.drafts {
+            match self.drafts.get_mut(&id) {
+                Some(mine) => {
+                    mine.whole |= draft.whole;
+                    draft
+                        .findings
+                        .into_iter()
+                        .for_each(|finding| mine.push(finding));
+                }
+                None => {
+                    self.drafts.insert(id, draft);
+                }
+            }
+        }
+        self.problems.extend(other.problems);
+        self.counts.add(&other.counts);
+        for (ask, times) in other.asks {
+            self.asks.entry(ask).or_default().extend(times);
+        }
+    }
+
+    /// One verdict for each document on which something was found, in the order of their ids.
+    /// `judged` is the digest of what judged, `at` the time in milliseconds since 1970 (UTC).
+    pub fn verdicts(&mut self, judged: &Arc<str>, at: i64) -> Vec<Verdict> {
+        std::mem::take(&mut self.drafts)
+            .into_iter()
+            .map(|(document, draft)| {
+                let mut findings = draft.findings;
+                findings.sort_by_key(|f| std::cmp::Reverse((f.alert_level, f.level)));
+                let mut verdict = Verdict {
+                    document,
+                    version: draft.version,
+                    alert_level: draft.standing.level,
+                    patch: None,
+                    judged: Arc::clone(judged),
+                    whole: draft.whole,
+                    at,
+                    time: draft.time,
+                    host: draft.host,
+                    user: draft.user,
+                    findings,
+                };
+                verdict.settle(&draft.standing);
+                verdict
+            })
+            .collect()
+    }
+}
+
+impl Judge {
+    /// A judge with all that was loaded.
+    pub fn new(detectors: Detectors) -> Self {
+        Self {
+            reader: Arc::new(Reader::new(&detectors.fields)),
+            detectors: detectors.set,
+            digest: detectors.digest,
+            slots: Vec::new(),
+        }
+    }
+
+    /// The same judge for another thread.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self {
+            detectors: self.detectors.iter().map(|d| d.fork()).collect(),
+            reader: Arc::clone(&self.reader),
+            digest: Arc::clone(&self.digest),
+            slots: Vec::new(),
+        }
+    }
+
+    /// Digest of rules, blacklist and modules.
+    pub fn digest(&self) -> &Arc<str> {
+        &self.digest
+    }
+
+    /// Judges documents, each by itself, and notes which windows are wanted because of them.
+    pub fn page(&mut self, documents: &[Document]) -> Judged {
+        let mut judged = Judged::default();
+        for batch in documents.chunks(BATCH) {
+            self.batch(batch, &mut judged);
+        }
+        judged
+    }
+
+    fn batch(&mut self, documents: &[Document], judged: &mut Judged) {
+        read_all(&self.reader, &mut self.slots, documents, judged);
+        let mut events = Vec::with_capacity(documents.len());
+        for (document, slots) in documents.iter().zip(&self.slots) {
+            let event = Event::new(document, slots);
+            judged.counts.documents += 1;
+            if slots.is_empty() {
+                continue;
+            }
+            let standing = event.standing();
+            let earlier = standing.picket.as_ref();
+            if standing.ignored {
+                judged.counts.ignored += 1;
+            } else if earlier.is_some_and(|p| *p.judged == *self.digest) {
+                judged.counts.judged_before += 1;
+            } else {
+                judged.counts.unrecognised += u64::from(event.route().origin == Origin::Unknown);
+                events.push(event);
+            }
+        }
+        let mut found = Inspection::default();
+        for (number, detector) in self.detectors.iter_mut().enumerate() {
+            detector.inspect(&events, &mut found);
+            note_asks(number, &**detector, &events, judged);
+        }
+        keep(found, &events, true, judged);
+    }
+
+    /// Judges the history of one entity for the detector that asked: at the last event of every
+    /// [`WINDOW_STEP`] whose window holds one of the new events at `times`.
+    pub fn window(&mut self, ask: &Ask, times: &[i64], documents: &[Document]) -> Judged {
+        let mut judged = Judged::default();
+        let Some(detector) = self.detectors.get_mut(ask.detector) else {
+            return judged;
+        };
+        read_all(&self.reader, &mut self.slots, documents, &mut judged);
+        let mut events: Vec<(i64, Event<'_>)> = documents
+            .iter()
+            .zip(&self.slots)
+            .filter(|(_, slots)| !slots.is_empty())
+            .map(|(document, slots)| Event::new(document, slots))
+            .filter(|event| detector.wants(event))
+            .filter_map(|event| Some((event.time()?, event)))
+            .collect();
+        events.sort_by(|a, b| (a.0, &a.1.document.id).cmp(&(b.0, &b.1.document.id)));
+        let (moments, events): (Vec<i64>, Vec<Event<'_>>) = events.into_iter().unzip();
+        for (last, end) in moments.iter().enumerate() {
+            let next_slot = moments
+                .get(last + 1)
+                .map(|next| next.div_euclid(WINDOW_STEP));
+            let is_new = |time: &i64| *time <= *end && *time > *end - ask.span;
+            if next_slot == Some(end.div_euclid(WINDOW_STEP)) || !times.iter().any(is_new) {
+                continue;
+            }
+            let first = moments.partition_point(|time| *time <= *end - ask.span);
+            let slice = &events[first..=last];
+            let mut found = Inspection::default();
+            detector.inspect_window(&ask.entity, slice, &mut found);
+            keep(found, slice, false, &mut judged);
+        }
+        judged
+    }
+}
+
+/// Reads each document into the slots of the same position; empty slots stand for one that cannot
+/// be read.
+fn read_all(reader: &Reader, slots: &mut Vec<Slots>, documents: &[Document], judged: &mut Judged) {
+    if slots.len() < documents.len() {
+        slots.resize_with(documents.len(), Slots::default);
+    }
+    for (document, slots) in documents.iter().zip(slots) {
+        if let Err(error) = reader.read(&document.source, slots) {
+            slots.clear();
+            judged.counts.unreadable += 1;
+            let place = format!("{}/{}", document.id.index, document.id.id);
+            judged.problems.push(Problem::new(place, error.to_string()));
+        }
+    }
+}
+
+fn note_asks(number: usize, detector: &dyn Detector, events: &[Event<'_>], judged: &mut Judged) {
+    let Some(need) = detector.window() else {
+        return;
+    };
+    for event in events {
+        // A document that bears our mark came before: what we wrote ourselves asks for nothing.
+        let ours = event
+            .standing()
+            .picket
+            .as_ref()
+            .is_some_and(|p| p.judged.is_empty());
+        if ours || !detector.wants(event) {
+            continue;
+        }
+        let entity = match need.scope {
+            Scope::Host => event.host(),
+            Scope::User => event.user(),
+        };
+        if let (Some(entity), Some(time)) = (entity, event.time()) {
+            let ask = Ask {
+                detector: number,
+                scope: need.scope,
+                entity: entity.to_lowercase(),
+                span: need.span,
+            };
+            judged.asks.entry(ask).or_default().push(time);
+        }
+    }
+}
+
+fn keep(found: Inspection, events: &[Event<'_>], whole: bool, judged: &mut Judged) {
+    judged.problems.extend(found.problems);
+    for (position, finding) in found.findings {
+        if let Some(event) = events.get(position) {
+            judged
+                .drafts
+                .entry(event.document.id.clone())
+                .or_insert_with(|| Draft::of(event, whole))
+                .push(finding);
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! A [`Finding`] is one detector's hit on one document, with its evidence; a [`Verdict`] is what
+//! is written for a document. Depends on the other words only.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::alert::{AlertLevel, Level};
+use crate::document::{DocumentId, Version};
+
+/// One piece of text that made a detector speak.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The selection of the rule that held, or what else the detector calls its reason.
+    pub selection: String,
+    /// The Sigma name of the field; empty for a keyword, which is looked for in all fields.
+    pub field: String,
+    /// The field's value, cut to [`Evidence::MAX_VALUE`] bytes around the match.
+    pub value: String,
+    /// Where in `value` the matching text begins and how long it is, in bytes of UTF-8;
+    /// `None` where the whole value, or its absence, is meant.
+    pub span: Option<(usize, usize)>,
+}
+
+impl Evidence {
+    /// The longest value that is kept, in bytes: a command line of 32 KB says no more than its
+    /// neighbourhood of the match.
+    pub const MAX_VALUE: usize = 1024;
+}
+
+/// What the second engine, sigma-rust, says of a finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SecondOpinion {
+    /// It finds the same.
+    Agrees,
+    /// It does not: one of the two is wrong.
+    Differs,
+    /// It cannot load this rule, so it says nothing.
+    Unsupported,
+}
+
+/// One detector's hit on one document.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// `sigma`, `blacklist` or `module`.
+    pub detector: Arc<str>,
+    /// The rule's `id`, `blacklist:LINE` or the module's name.
+    pub rule_id: Arc<str>,
+    /// The rule's title, the blacklist's regex or the module's name with its version.
+    pub rule: Arc<str>,
+    /// How grave the rule is.
+    pub level: Level,
+    /// What it asks for on the document.
+    pub alert_level: AlertLevel,
+    /// ATT&CK techniques such as `T1021.002`.
+    pub techniques: Arc<[String]>,
+    /// A module's score, 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub score: Option<f64>,
+    /// What made it speak.
+    pub evidence: Vec<Evidence>,
+    /// sigma-rust's opinion, where it was asked.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub second_opinion: Option<SecondOpinion>,
+}
+
+/// What a document says of earlier judgements, as read from its own fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Standing {
+    /// `AlertLevel`; 0 where there is none.
+    pub level: AlertLevel,
+    /// `Ignore` is 1: a person said "that was me".
+    pub ignored: bool,
+    /// `picket`, if Picket wrote on this document before.
+    pub picket: Option<Earlier>,
+}
+
+impl Standing {
+    /// Whether the level is nobody's but Picket's own (or there is none): a person, or another
+    /// tool, has said nothing.
+    pub fn is_unsettled(&self) -> bool {
+        !self.ignored && self.level <= self.picket.as_ref().map_or(AlertLevel::None, |p| p.level)
+    }
+}
+
+/// The field `picket` of a document.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Earlier {
+    /// Digest of what judged the document as a whole; empty if only a window was judged.
+    pub judged: String,
+    /// The level that is Picket's own doing.
+    pub level: AlertLevel,
+    /// Ids of the rules and blacklist lines that hit.
+    pub rules: Vec<String>,
+    /// Names of the modules that hit.
+    pub modules: Vec<String>,
+}
+
+/// The decision on one document: what a store writes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Verdict {
+    /// The document that it is on.
+    pub document: DocumentId,
+    /// The version that was judged; a store writes only if it still holds.
+    pub version: Version,
+    /// The highest of the findings' levels and of what the document already had.
+    pub alert_level: AlertLevel,
+    /// What is merged into the document: `AlertLevel` and `picket`, see [`Verdict::patch`].
+    /// `None` where the document stays as it is and only the findings are kept.
+    pub patch: Option<Map<String, Value>>,
+    /// Digest of the rules, blacklist and modules that judged.
+    pub judged: Arc<str>,
+    /// Whether this is the judgement of the whole document. If not, it adds a window module's
+    /// findings to what was found before.
+    pub whole: bool,
+    /// When it was judged, in milliseconds since 1970 (UTC).
+    pub at: i64,
+    /// When the event was, in milliseconds since 1970 (UTC), if it says so.
+    pub time: Option<i64>,
+    /// The host of the event, if it names one.
+    pub host: Option<String>,
+    /// The user of the event, if it names one.
+    pub user: Option<String>,
+    /// All findings, gravest first; never empty.
+    pub findings: Vec<Finding>,
+}
+
+impl Verdict {
+    /// Sets what is merged into the document, given what it says now.
+    ///
+    /// Shape: `{ AlertLevel, picket: { judged, at, level, rules: [id], modules: [name], score,
+    /// reason } }`. `picket.level` is Picket's own doing; `AlertLevel` is never below what stands.
+    /// Nothing is written on a document that is ignored, that gets no level, or that would say
+    /// nothing new.
+    pub fn settle(&mut self, standing: &Standing) {
+        let own = self
+            .findings
+            .iter()
+            .map(|f| f.alert_level)
+            .max()
+            .unwrap_or_default();
+        let none = Earlier::default();
+        let earlier = standing.picket.as_ref().unwrap_or(&none);
+        let replaces = self.whole && !earlier.judged.is_empty() && earlier.judged != *self.judged;
+        self.alert_level = own.max(standing.level);
+        let rules = self.names(
+            &["sigma", "blacklist"],
+            if replaces { &[] } else { &earlier.rules },
+        );
+        let modules = self.names(&["module"], &earlier.modules);
+        let says_more = rules.iter().any(|r| !earlier.rules.contains(r))
+            || modules.iter().any(|m| !earlier.modules.contains(m));
+        let raises = own > standing.level;
+        if standing.ignored
+            || own == AlertLevel::None
+            || !(raises || own == standing.level && says_more)
+        {
+            self.patch = None;
+            return;
+        }
+        let mut picket = Map::new();
+        let judged = if self.whole {
+            &*self.judged
+        } else {
+            earlier.judged.as_str()
+        };
+        picket.insert("judged".into(), judged.into());
+        picket.insert("at".into(), self.at.into());
+        picket.insert(
+            "level".into(),
+            u8::from(own.max(if replaces {
+                AlertLevel::None
+            } else {
+                earlier.level
+            }))
+            .into(),
+        );
+        picket.insert("rules".into(), rules.into());
+        picket.insert("modules".into(), modules.into());
+        if let Some(score) = self
+            .findings
+            .iter()
+            .filter_map(|f| f.score)
+            .reduce(f64::max)
+        {
+            picket.insert("score".into(), score.into());
+        }
+        if let Some(first) = self.findings.first() {
+            picket.insert("reason".into(), (&*first.rule).into());
+        }
+        let mut patch = Map::new();
+        patch.insert("AlertLevel".into(), u8::from(self.alert_level).into());
+        patch.insert("picket".into(), picket.into());
+        self.patch = Some(patch);
+    }
+
+    fn names(&self, detectors: &[&str], earlier: &[String]) -> Vec<String> {
+        let mut names: Vec<String> = earlier.to_vec();
+        for finding in &self.findings {
+            if detectors.contains(&&*finding.detector)
+                && !names.iter().any(|n| **n == *finding.rule_id)
+            {
+                names.push(finding.rule_id.to_string());
+            }
+        }
+        names
+    }
+}

@@ -1,0 +1,1 @@
+//! Sigma rules: a folder tree of YAML to a RuleSet with a digest.

@@ -1,0 +1,283 @@
+//! The seam to the world's data: trait [`Store`], its questions and its answers. One contract
+//! suite (`tests/store_contract.rs`) runs on every implementation. Nothing here judges.
+
+pub mod embedded;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::document::{Document, DocumentId, Scope, Version};
+use crate::finding::Verdict;
+
+/// The index that findings are kept in, one document for each judged document.
+pub const FINDINGS_INDEX: &str = "picket-findings";
+
+/// Position in the change feed: for each index and shard (the store names them), the last sequence
+/// number that was judged. The embedded store has one shard, `""`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint(pub BTreeMap<String, u64>);
+
+/// Index patterns such as `winlogbeat-*`; `*` stands for any text. A document belongs to a feed if
+/// one of them fits its index. Findings and Picket's own state never belong to one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sources(pub Vec<String>);
+
+impl Sources {
+    /// Everything that is not Picket's own.
+    pub fn all() -> Self {
+        Self(vec!["*".into()])
+    }
+
+    /// Whether one of the patterns fits that index.
+    pub fn fit(&self, index: &str) -> bool {
+        !index.starts_with("picket-")
+            && !index.starts_with(".picket")
+            && self
+                .0
+                .iter()
+                .any(|pattern| wildcard(pattern.as_bytes(), index.as_bytes()))
+    }
+}
+
+fn wildcard(pattern: &[u8], text: &[u8]) -> bool {
+    match pattern.iter().position(|byte| *byte == b'*') {
+        None => pattern == text,
+        Some(star) => {
+            let (head, tail) = (&pattern[..star], &pattern[star + 1..]);
+            text.starts_with(head)
+                && (head.len()..=text.len()).any(|at| wildcard(tail, &text[at..]))
+        }
+    }
+}
+
+/// Some documents of the feed, oldest sequence number first.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// The documents. A page may be empty and yet move the checkpoint (other indices' writes).
+    pub documents: Vec<Document>,
+    /// The checkpoint once these documents are judged. Equal to what was asked with: the feed is
+    /// at rest.
+    pub next: Checkpoint,
+}
+
+/// Asks for the history of one host or user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// A host's or a user's.
+    pub scope: Scope,
+    /// Its name, compared without case.
+    pub entity: String,
+    /// The earliest event time, in milliseconds since 1970 (UTC), inclusive.
+    pub from: i64,
+    /// The latest event time, inclusive.
+    pub to: i64,
+}
+
+/// What became of the verdicts of one [`Store::apply`], in their order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The document says so now.
+    Written,
+    /// Nothing had to change on the document; the finding is kept.
+    Kept,
+    /// Somebody wrote in between; the document comes again in the feed.
+    Conflict,
+    /// The store refuses; the finding is kept. Why, as a sentence.
+    Rejected(String),
+}
+
+/// A person's or a shipper's write.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewDocument {
+    /// The index it goes to.
+    pub index: String,
+    /// Its id; the same id again replaces the document. `None`: the store makes one from the
+    /// index and the source, so that loading the same file twice changes nothing.
+    pub id: Option<String>,
+    /// The JSON object.
+    pub source: Box<str>,
+}
+
+/// How to order what [`Store::find`] finds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Sort {
+    /// By event time, newest first; ties by sequence number.
+    #[default]
+    NewestFirst,
+    /// By event time, oldest first; ties by sequence number.
+    OldestFirst,
+}
+
+/// A question to a store.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Search {
+    /// Which indices; `None`: all, findings included.
+    pub sources: Option<Sources>,
+    /// A query string: `field:value`, `AND OR NOT ( )`, `"phrases"`, `wild*cards?`,
+    /// `field:[a TO b]`, `field:>5`, `field:*`; bare words are looked for in the command line and
+    /// all text. Empty: everything.
+    pub query: String,
+    /// The earliest event time, in milliseconds since 1970 (UTC), inclusive.
+    pub from: Option<i64>,
+    /// The latest event time, inclusive.
+    pub to: Option<i64>,
+    /// The order.
+    pub sort: Sort,
+    /// How many to pass over.
+    pub offset: usize,
+    /// How many at most; 0: only count and aggregate.
+    pub limit: usize,
+    /// Counted over all that is found, whatever the limit.
+    pub aggregations: Vec<Aggregation>,
+}
+
+/// One way to count what a [`Search`] finds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Aggregation {
+    /// How many in each interval of that many milliseconds of event time (aligned to 1970).
+    DateHistogram(i64),
+    /// The values of a field that occur most, and how often.
+    Terms {
+        /// `AlertLevel`, `index`, `host`, `user`, or a field of the source.
+        field: String,
+        /// How many values.
+        size: usize,
+    },
+}
+
+/// What a [`Search`] finds.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// How many there are, whatever the limit.
+    pub total: u64,
+    /// The documents asked for.
+    pub documents: Vec<Document>,
+    /// For each [`Aggregation`] its buckets: key and count. Keys of a histogram are the interval's
+    /// start in milliseconds since 1970 (UTC), ascending; those of terms come most frequent first.
+    pub buckets: Vec<Vec<(String, u64)>>,
+}
+
+/// Where data is read, judged and written back.
+///
+/// Laws, each held by the contract suite:
+/// - **Nothing is skipped.** Following `changes` from any checkpoint until it rests yields every
+///   document of the sources whose last write came after that checkpoint, whoever writes meanwhile.
+/// - **Nothing is overwritten.** `apply` and `edit` change a document only if its `Version` is the
+///   one given; `apply` never lowers an `AlertLevel` and never touches a document with `Ignore` 1.
+/// - **Nothing acknowledged is lost.** What `add`, `edit` and `commit` answered `Ok` to, and what
+///   `apply` reported before that `commit`, survives `kill -9`.
+/// - **Repeating is harmless.** Applying the same verdicts again changes nothing and doubles no
+///   finding.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Writes documents. `Ok` means they are durable.
+    async fn add(&self, documents: Vec<NewDocument>) -> Result<(), StoreError>;
+
+    /// The next at most `limit` documents of the sources that were written after `since`.
+    async fn changes(
+        &self,
+        sources: &Sources,
+        since: &Checkpoint,
+        limit: usize,
+    ) -> Result<Page, StoreError>;
+
+    /// All documents of one host or user in a span of time, oldest first, findings excluded.
+    async fn window(&self, window: &Window) -> Result<Vec<Document>, StoreError>;
+
+    /// Writes verdicts where their `Version` still holds, and their findings, one document a
+    /// judged document in [`FINDINGS_INDEX`] under an id made of the document's. A verdict that is
+    /// not `whole` adds its findings to those that are kept; a whole one replaces them. One
+    /// outcome a verdict, in order. Durable at the latest with the next [`Store::commit`].
+    async fn apply(&self, verdicts: &[Verdict]) -> Result<Vec<Outcome>, StoreError>;
+
+    /// A person's decision: merges `patch` into the document if its version still holds (`false`:
+    /// it does not). `Ok(true)` means it is durable.
+    async fn edit(
+        &self,
+        document: &DocumentId,
+        version: Version,
+        patch: &Map<String, Value>,
+    ) -> Result<bool, StoreError>;
+
+    /// The checkpoint of that sweep; empty if it never ran.
+    async fn checkpoint(&self, sweep: &str) -> Result<Checkpoint, StoreError>;
+
+    /// Keeps the checkpoint of that sweep, and makes everything applied before it durable.
+    async fn commit(&self, sweep: &str, at: &Checkpoint) -> Result<(), StoreError>;
+
+    /// Searches, counts and aggregates.
+    async fn find(&self, search: &Search) -> Result<Found, StoreError>;
+
+    /// How many documents of the sources there are, and how many wait after `since`.
+    async fn waiting(&self, sources: &Sources, since: &Checkpoint) -> Result<Waiting, StoreError>;
+}
+
+/// How far a feed is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Waiting {
+    /// Documents of the sources.
+    pub documents: u64,
+    /// Those written after the checkpoint.
+    pub waiting: u64,
+    /// The event time of the oldest of them, in milliseconds since 1970 (UTC).
+    pub oldest: Option<i64>,
+}
+
+/// What kind of thing went wrong; callers decide by it, never by the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreErrorKind {
+    /// Not there, or not answering: try again later.
+    Unavailable,
+    /// Somebody else holds it.
+    Locked,
+    /// Not allowed.
+    Unauthorized,
+    /// The disk is full.
+    Full,
+    /// The question makes no sense, such as a query that cannot be parsed.
+    BadRequest,
+    /// The data is damaged.
+    Corrupt,
+}
+
+/// Why a store could not do what it was asked. Nothing was written, unless a law says otherwise.
+#[derive(Debug, thiserror::Error)]
+pub struct StoreError {
+    /// What kind.
+    pub kind: StoreErrorKind,
+    /// A lowercase sentence without a full stop: what happened and what to do.
+    pub message: String,
+}
+
+impl StoreError {
+    /// An error of that kind.
+    pub fn new(kind: StoreErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+        }
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_fit_by_wildcards_and_never_fit_our_own() {
+        let sources = Sources(vec!["winlogbeat-*".into(), "cmdlogs".into()]);
+        assert!(sources.fit("winlogbeat-8.19.1-2026.11.22"));
+        assert!(sources.fit("cmdlogs") && !sources.fit("cmdlogs-1"));
+        assert!(!Sources::all().fit(FINDINGS_INDEX) && !Sources::all().fit(".picket-state"));
+    }
+}

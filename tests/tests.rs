@@ -1,0 +1,3 @@
+//! The integration tests, one binary: each module is a suite.
+
+mod tidy;
