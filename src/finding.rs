@@ -125,6 +125,8 @@ pub struct Verdict {
     pub host: Option<String>,
     /// The user of the event, if it names one.
     pub user: Option<String>,
+    /// The number that the event log gave the event (`EventRecordID`), if it has one.
+    pub record_id: Option<String>,
     /// All findings, gravest first; never empty.
     pub findings: Vec<Finding>,
 }

@@ -10,7 +10,7 @@ use crate::document::{Document, DocumentId, Scope, Version};
 use crate::finding::{Finding, Standing, Verdict};
 use crate::problem::Problem;
 use crate::taxonomy::log_source::Origin;
-use crate::taxonomy::{Event, Reader, Slots};
+use crate::taxonomy::{Event, FieldId, Reader, Slots};
 
 /// How many documents detectors see at a time: enough for a module's batch, few enough to stay in
 /// the processor's cache.
@@ -86,6 +86,7 @@ struct Draft {
     time: Option<i64>,
     host: Option<String>,
     user: Option<String>,
+    record_id: Option<String>,
     standing: Standing,
     findings: Vec<Finding>,
 }
@@ -98,6 +99,7 @@ impl Draft {
             time: event.time(),
             host: event.host().map(Into::into),
             user: event.user().map(Into::into),
+            record_id: event.text(FieldId::RECORD_ID).map(Into::into),
             standing: event.standing().clone(),
             findings: Vec::new(),
         }
@@ -159,6 +161,7 @@ impl Judged {
                     time: draft.time,
                     host: draft.host,
                     user: draft.user,
+                    record_id: draft.record_id,
                     findings,
                 };
                 verdict.settle(&draft.standing);

@@ -1,0 +1,101 @@
+//! How findings are shown: one JSON object each for machines, a few lines each for people.
+
+use serde::Serialize;
+
+use super::text;
+use crate::alert::AlertLevel;
+use crate::finding::{Evidence, Finding, SecondOpinion, Verdict};
+
+/// A finding with what it is about, as `scan` and `sweep` print it.
+#[derive(Debug, Serialize)]
+pub struct FindingLine<'a> {
+    rule_id: &'a str,
+    rule: &'a str,
+    detector: &'a str,
+    level: &'static str,
+    alert_level: AlertLevel,
+    file: &'a str,
+    record_id: &'a str,
+    time: Option<String>,
+    host: Option<&'a str>,
+    user: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    second_opinion: Option<SecondOpinion>,
+    evidence: &'a [Evidence],
+    techniques: &'a [String],
+}
+
+impl<'a> FindingLine<'a> {
+    /// The line for one finding of a verdict.
+    pub fn new(verdict: &'a Verdict, finding: &'a Finding) -> Self {
+        Self {
+            rule_id: &finding.rule_id,
+            rule: &finding.rule,
+            detector: &finding.detector,
+            level: finding.level.as_str(),
+            alert_level: finding.alert_level,
+            file: &verdict.document.index,
+            record_id: verdict.record_id.as_deref().unwrap_or(&verdict.document.id),
+            time: verdict.time.and_then(rfc3339),
+            host: verdict.host.as_deref(),
+            user: verdict.user.as_deref(),
+            score: finding.score,
+            second_opinion: finding.second_opinion,
+            evidence: &finding.evidence,
+            techniques: &finding.techniques,
+        }
+    }
+}
+
+fn rfc3339(millis: i64) -> Option<String> {
+    let time = chrono::DateTime::from_timestamp_millis(millis)?;
+    Some(time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true))
+}
+
+/// A verdict for people: when, where, how grave; then each finding with its evidence.
+pub fn describe(verdict: &Verdict) -> String {
+    let level = verdict.findings.iter().map(|f| f.alert_level).max().unwrap_or_default();
+    let time = verdict.time.map_or_else(|| "no time".into(), text::moment);
+    let mut lines = format!(
+        "{}  {}  {}",
+        text::paint(text::style(level), format!("{level}")),
+        time,
+        text::paint(text::BOLD, text::clean(verdict.host.as_deref().unwrap_or("no host"))),
+    );
+    if let Some(user) = &verdict.user {
+        lines += &format!("  {}", text::clean(user));
+    }
+    for finding in &verdict.findings {
+        lines += &format!("\n   {}", headline(finding));
+        for evidence in finding.evidence.iter().take(3) {
+            lines += &format!("\n      {}", evidence_line(evidence, text::width().saturating_sub(8)));
+        }
+    }
+    lines
+}
+
+/// Title, level and techniques of a finding on one line.
+pub fn headline(finding: &Finding) -> String {
+    let mut line = text::paint(text::style(finding.alert_level), text::clean(&finding.rule));
+    line += &format!(" {}", text::paint(text::DIM, finding.level));
+    if let Some(score) = finding.score {
+        line += &text::paint(text::DIM, format!(" score {score:.2}"));
+    }
+    if !finding.techniques.is_empty() {
+        line += &format!(" {}", text::clean(&finding.techniques.join(" ")));
+    }
+    if finding.second_opinion == Some(SecondOpinion::Differs) {
+        line += " (sigma-rust differs)";
+    }
+    line
+}
+
+/// Field and value, with what matched in bold.
+pub fn evidence_line(evidence: &Evidence, width: usize) -> String {
+    let name = if evidence.field.is_empty() { &evidence.selection } else { &evidence.field };
+    let name = format!("{}: ", text::clean(name));
+    let room = width.saturating_sub(name.chars().count()).max(20);
+    format!("{}{}", text::paint(text::DIM, name), text::excerpt(evidence, room))
+}

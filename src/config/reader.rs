@@ -1,0 +1,302 @@
+//! Reads the text of `picket.yml` into a [`Config`], collecting every problem. Holds no defaults:
+//! what the file does not say stays as [`Config::default`] has it.
+
+use std::path::{Path, PathBuf};
+
+use super::{Config, Source, SweepConfig};
+use crate::alert::{AlertLevel, Level};
+use crate::problem::Problem;
+use crate::rule::yaml::{self, Entry, Node, Value};
+use crate::schedule::Schedule;
+use crate::store::Sources;
+
+const TOP: [&str; 7] = ["store", "sources", "sweeps", "rules", "blacklist", "modules", "alert_levels"];
+
+pub(super) fn read(text: &str, path: &Path) -> (Config, Vec<Problem>) {
+    let mut reader = Reader { path, problems: Vec::new() };
+    let mut config = Config { file: Some(path.to_path_buf()), ..Config::default() };
+    let mut documents = yaml::parse(text).into_iter();
+    match documents.next() {
+        Some(Ok(root)) => reader.root(&root, &mut config),
+        Some(Err(error)) => reader.problem(error.line, error.message, None),
+        None => {}
+    }
+    if let Some(Ok(extra)) = documents.next() {
+        reader.problem(extra.line, "a second YAML document".into(), Some("keep everything in one"));
+    }
+    (config, reader.problems)
+}
+
+struct Reader<'a> {
+    path: &'a Path,
+    problems: Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn problem(&mut self, line: usize, message: String, help: Option<&str>) {
+        let mut problem = Problem::new(self.path, message).at(line);
+        problem.help = help.map(Into::into);
+        self.problems.push(problem);
+    }
+
+    /// The entries of a map with those keys; others are problems that name the nearest.
+    fn map<'n>(&mut self, node: &'n Node, what: &str, keys: &[&str]) -> Vec<&'n Entry> {
+        if !matches!(node.value, Value::Map(_)) {
+            if !matches!(node.value, Value::Null) {
+                self.problem(node.line, format!("`{what}` must be a map"), None);
+            }
+            return Vec::new();
+        }
+        let mut known = Vec::new();
+        for entry in node.entries() {
+            if keys.contains(&entry.key.as_str()) {
+                known.push(entry);
+            } else {
+                let help = nearest(&entry.key, keys);
+                self.problem(entry.line, format!("unknown key `{}` in {what}", entry.key), Some(&help));
+            }
+        }
+        known
+    }
+
+    fn text(&mut self, node: &Node, what: &str) -> Option<String> {
+        match &node.value {
+            Value::Text(text) if !text.is_empty() => Some(text.clone()),
+            _ => {
+                self.problem(node.line, format!("`{what}` must be a text"), None);
+                None
+            }
+        }
+    }
+
+    fn path(&mut self, node: &Node, what: &str) -> Option<PathBuf> {
+        let text = self.text(node, what)?;
+        Some(self.path.parent().unwrap_or(Path::new("")).join(text))
+    }
+
+    fn root(&mut self, root: &Node, config: &mut Config) {
+        let mut sweeps = None;
+        for entry in self.map(root, "the configuration", &TOP) {
+            let node = &entry.value;
+            match entry.key.as_str() {
+                "store" => self.store(node, config),
+                "sources" => config.sources = self.sources(node),
+                "sweeps" => sweeps = Some(node),
+                "rules" => {
+                    config.rules = node.items().iter().filter_map(|item| self.path(item, "rules")).collect();
+                }
+                "blacklist" => config.blacklist = self.path(node, "blacklist"),
+                "modules" => config.modules = self.path(node, "modules"),
+                _ => self.alert_levels(node, config),
+            }
+        }
+        match sweeps {
+            Some(node) => config.sweeps = self.sweeps(node, &config.sources),
+            None => {
+                let all = all_of(&config.sources);
+                config.sweeps.iter_mut().for_each(|sweep| sweep.sources = all.clone());
+            }
+        }
+    }
+
+    fn store(&mut self, node: &Node, config: &mut Config) {
+        for entry in self.map(node, "store", &["embedded", "elastic"]) {
+            if entry.key == "elastic" {
+                let help = "leave it out for the embedded store";
+                self.problem(entry.line, "this version has no Elasticsearch store".into(), Some(help));
+                continue;
+            }
+            for entry in self.map(&entry.value, "store.embedded", &["path"]) {
+                if let Some(path) = self.path(&entry.value, "store.embedded.path") {
+                    config.data = path;
+                }
+            }
+        }
+    }
+
+    fn sources(&mut self, node: &Node) -> Vec<Source> {
+        let mut sources: Vec<Source> = Vec::new();
+        for item in node.items() {
+            let (mut name, mut index) = (None, None);
+            for entry in self.map(item, "sources", &["name", "index"]) {
+                match entry.key.as_str() {
+                    "name" => name = self.text(&entry.value, "name"),
+                    _ => index = self.patterns(&entry.value),
+                }
+            }
+            match (name, index) {
+                (Some(name), Some(_)) if sources.iter().any(|s| s.name == name) => {
+                    self.problem(item.line, format!("there are two sources `{name}`"), None);
+                }
+                (Some(name), Some(index)) => sources.push(Source { name, index }),
+                _ => self.problem(
+                    item.line,
+                    "a source needs a `name` and an `index`".into(),
+                    Some("such as `{ name: cmd, index: \"cmdlogs*\" }`"),
+                ),
+            }
+        }
+        sources
+    }
+
+    /// `a-*,b` or a list of such.
+    fn patterns(&mut self, node: &Node) -> Option<Sources> {
+        let mut patterns = Vec::new();
+        for item in node.items() {
+            let text = self.text(item, "index")?;
+            patterns.extend(text.split(',').map(|p| p.trim().to_owned()).filter(|p| !p.is_empty()));
+        }
+        (!patterns.is_empty()).then_some(Sources(patterns))
+    }
+
+    fn sweeps(&mut self, node: &Node, sources: &[Source]) -> Vec<SweepConfig> {
+        let mut sweeps: Vec<SweepConfig> = Vec::new();
+        for item in node.items() {
+            let (mut name, mut schedule, mut swept) = (None, None, all_of(sources));
+            for entry in self.map(item, "sweeps", &["name", "schedule", "sources"]) {
+                match entry.key.as_str() {
+                    "name" => name = self.text(&entry.value, "name"),
+                    "schedule" => schedule = self.schedule(&entry.value),
+                    _ => swept = self.swept(&entry.value, sources),
+                }
+            }
+            match (name, schedule) {
+                (Some(name), Some(_)) if sweeps.iter().any(|s| s.name == name) => {
+                    let help = "each keeps its checkpoint under its name";
+                    self.problem(item.line, format!("there are two sweeps `{name}`"), Some(help));
+                }
+                (Some(name), Some(schedule)) => sweeps.push(SweepConfig { name, schedule, sources: swept }),
+                _ => self.problem(
+                    item.line,
+                    "a sweep needs a `name` and a `schedule`".into(),
+                    Some("such as `{ name: default, schedule: \"0 */15 * * * *\" }`"),
+                ),
+            }
+        }
+        sweeps
+    }
+
+    fn schedule(&mut self, node: &Node) -> Option<Schedule> {
+        match self.text(node, "schedule")?.parse() {
+            Ok(schedule) => Some(schedule),
+            Err(message) => {
+                self.problem(node.line, message, None);
+                None
+            }
+        }
+    }
+
+    fn swept(&mut self, node: &Node, sources: &[Source]) -> Sources {
+        let mut patterns = Vec::new();
+        for item in node.items() {
+            let Some(name) = self.text(item, "sources") else {
+                continue;
+            };
+            match sources.iter().find(|source| source.name == name) {
+                Some(source) => patterns.extend(source.index.0.iter().cloned()),
+                None => {
+                    let names: Vec<&str> = sources.iter().map(|s| s.name.as_str()).collect();
+                    let help = nearest(&name, &names);
+                    self.problem(item.line, format!("there is no source `{name}`"), Some(&help));
+                }
+            }
+        }
+        Sources(patterns)
+    }
+
+    fn alert_levels(&mut self, node: &Node, config: &mut Config) {
+        let names: Vec<&str> = Level::ALL.iter().map(|level| level.as_str()).collect();
+        for entry in self.map(node, "alert_levels", &names) {
+            let number = match &entry.value.value {
+                Value::Number(text) => text.parse::<u8>().ok(),
+                _ => None,
+            };
+            match (Level::parse(&entry.key), number.and_then(|n| AlertLevel::try_from(n).ok())) {
+                (Some(level), Some(alert)) => config.alert_levels.set(level, alert),
+                _ => self.problem(entry.value.line, format!("`{}` must be 0, 1 or 2", entry.key), None),
+            }
+        }
+    }
+}
+
+fn all_of(sources: &[Source]) -> Sources {
+    Sources(sources.iter().flat_map(|source| source.index.0.iter().cloned()).collect())
+}
+
+/// What may have been meant, or what there is.
+fn nearest(word: &str, known: &[&str]) -> String {
+    let best = known
+        .iter()
+        .map(|name| (strsim::damerau_levenshtein(word, name), name))
+        .min()
+        .filter(|(distance, name)| *distance <= 1 + name.len() / 3);
+    match best {
+        Some((_, name)) => format!("did you mean `{name}`?"),
+        None => format!("there are {}", known.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(text: &str) -> Vec<String> {
+        let (_, problems) = read(text, Path::new("picket.yml"));
+        problems.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn an_empty_file_means_the_defaults() {
+        let (config, problems) = read("", Path::new("picket.yml"));
+        assert_eq!(problems, []);
+        assert_eq!(config.data, PathBuf::from("picket-data"));
+        assert_eq!(config.sweeps[0].sources, Sources::all());
+    }
+
+    #[test]
+    fn the_whole_shape_is_understood() {
+        let text = r#"
+store:
+  embedded: { path: store }
+sources:
+  - { name: sysmon, index: "winlogbeat-*, logstash-*" }
+  - { name: cmd, index: "cmdlogs*" }
+sweeps:
+  - { name: fast, schedule: "0 * * * * *", sources: [cmd] }
+  - { name: slow, schedule: "0 0 * * * *" }
+rules: [rules/, more.yml]
+blacklist: blacklist.txt
+modules: modules/
+alert_levels: { low: 1, critical: 1 }
+"#;
+        let (config, problems) = read(text, Path::new("/etc/picket/picket.yml"));
+        assert_eq!(problems, []);
+        assert_eq!(config.data, PathBuf::from("/etc/picket/store"));
+        assert_eq!(config.sweeps[0].sources, Sources(vec!["cmdlogs*".into()]));
+        assert_eq!(config.sweeps[1].sources.0.len(), 3);
+        assert_eq!(config.rules[1], PathBuf::from("/etc/picket/more.yml"));
+        assert_eq!(config.alert_levels.of(Level::Critical), AlertLevel::Suspicious);
+        assert_eq!(config.alert_levels.of(Level::High), AlertLevel::Suspicious);
+    }
+
+    #[test]
+    fn every_problem_is_named_at_once() {
+        insta::assert_snapshot!(problems(r#"
+ruels: [rules/]
+sources:
+  - { name: cmd }
+  - { name: sysmon, index: "winlogbeat-*" }
+sweeps:
+  - { name: a, schedule: "*/15 * * * *", sources: [sysmon] }
+  - { name: b, schedule: "0 0 * * * *", sources: [sysmno] }
+alert_levels: { hihg: 1, low: 7 }
+"#).join("\n"));
+    }
+
+    #[test]
+    fn text_that_is_no_yaml_is_one_problem_with_a_line() {
+        let problems = problems("rules: [a\nblacklist: {");
+        assert_eq!(problems.len(), 1);
+        assert!(problems[0].starts_with("picket.yml:"), "{problems:?}");
+    }
+}

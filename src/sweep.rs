@@ -1,0 +1,241 @@
+//! A [`Sweep`] reads what is new, judges it, writes the verdicts, then keeps the checkpoint: in
+//! this order, so that a crash repeats a page and never skips one. An activation is idempotent,
+//! takes no input and does not retry: the next activation is the retry.
+
+mod report;
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::detect::judge::Ask;
+use crate::detect::{Judge, Judged};
+use crate::document::{Document, DocumentId};
+use crate::finding::Verdict;
+use crate::store::{Checkpoint, Outcome, Page, Sources, Store, StoreError, Window};
+
+pub use report::SweepReport;
+
+/// Documents read at a time.
+pub const PAGE: usize = 5_000;
+
+/// The most documents of one entity that a window module is shown at a time; what is older waits
+/// in vain, and the report says so.
+const MAX_WINDOW: usize = 50_000;
+
+/// Judges what is new in some sources of a store.
+pub struct Sweep {
+    name: String,
+    store: Arc<dyn Store>,
+    sources: Sources,
+    panel: Arc<Mutex<Panel>>,
+    page: usize,
+    dry_run: bool,
+}
+
+/// Why a sweep ended early. What it committed before stays; the next activation goes on from
+/// there.
+#[derive(Debug, thiserror::Error)]
+pub enum SweepError {
+    /// The store could not do its part.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A detector broke down, which is a fault of Picket's.
+    #[error("judging broke down: {0}; this is a bug, please report it")]
+    Broken(String),
+}
+
+/// What a sweep tells while it works.
+pub struct Step<'a> {
+    /// The numbers so far.
+    pub report: &'a SweepReport,
+    /// The verdicts of the page.
+    pub verdicts: &'a [Verdict],
+    /// What became of each; empty on a dry run.
+    pub outcomes: &'a [Outcome],
+}
+
+impl Sweep {
+    /// A sweep called `name`, which keeps its checkpoint under that name.
+    pub fn new(name: impl Into<String>, store: Arc<dyn Store>, sources: Sources, judge: &Judge, threads: usize) -> Self {
+        Self {
+            name: name.into(),
+            store,
+            sources,
+            panel: Arc::new(Mutex::new(Panel::new(judge, threads))),
+            page: PAGE,
+            dry_run: false,
+        }
+    }
+
+    /// The same, reading that many documents at a time.
+    #[must_use]
+    pub fn page_of(mut self, documents: usize) -> Self {
+        self.page = documents.max(1);
+        self
+    }
+
+    /// The same, writing nothing at all: neither verdicts nor the checkpoint.
+    #[must_use]
+    pub fn dry(mut self, dry_run: bool) -> Self {
+        self.dry_run = dry_run;
+        self
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// One activation: until the feed is at rest, or until `stop` is set, which ends it after the
+    /// page in hand. `tell` hears of every page.
+    ///
+    /// # Errors
+    /// The store failed, or judging broke down. What was committed before holds.
+    pub async fn activate(&self, stop: &AtomicBool, tell: &mut (dyn FnMut(&Step<'_>) + Send)) -> Result<SweepReport, SweepError> {
+        let mut report = SweepReport::begin(&self.name, self.dry_run);
+        let mut at = self.store.checkpoint(&self.name).await?;
+        let mut page = self.store.changes(&self.sources, &at, self.page).await?;
+        while page.next != at {
+            let next = page.next.clone();
+            // The next page is fetched while this one is judged.
+            let (judged, following) = tokio::join!(
+                self.judge(std::mem::take(&mut page)),
+                self.store.changes(&self.sources, &next, self.page)
+            );
+            self.write(judged?, &next, &mut report, tell).await?;
+            at = next;
+            if stop.load(Ordering::Relaxed) {
+                report.stopped = true;
+                break;
+            }
+            page = following?;
+            // At the end of the feed our own write-backs may have come since it was fetched.
+            if page.next == at && !self.dry_run {
+                page = self.store.changes(&self.sources, &at, self.page).await?;
+            }
+        }
+        report.end();
+        Ok(report)
+    }
+
+    async fn judge(&self, page: Page) -> Result<Judged, SweepError> {
+        let documents: Arc<[Document]> = page.documents.into();
+        let mut judged = self.on_panel({
+            let documents = Arc::clone(&documents);
+            move |panel| panel.page(&documents)
+        }).await?;
+        let asks = std::mem::take(&mut judged.asks);
+        for (ask, times) in asks {
+            let history = self.history(&ask, &times, &documents, &mut judged).await?;
+            let found = self.on_panel(move |panel| panel.window(&ask, &times, &history)).await?;
+            judged.merge(found);
+        }
+        Ok(judged)
+    }
+
+    /// The documents of the entity around the new events. The page's own documents are taken as
+    /// they were read, so that page and window speak of one version.
+    async fn history(&self, ask: &Ask, times: &[i64], page: &[Document], judged: &mut Judged) -> Result<Vec<Document>, SweepError> {
+        let (Some(first), Some(last)) = (times.iter().min(), times.iter().max()) else {
+            return Ok(Vec::new());
+        };
+        let window = Window {
+            scope: ask.scope,
+            entity: ask.entity.clone(),
+            from: first.saturating_sub(ask.span),
+            to: last.saturating_add(ask.span),
+        };
+        let mut history = self.store.window(&window).await?;
+        if history.len() > MAX_WINDOW {
+            let dropped = history.len() - MAX_WINDOW;
+            history.drain(..dropped);
+            judged.problems.push(crate::problem::Problem::new(
+                &ask.entity,
+                format!("the window of {} holds {dropped} documents more than a module is shown", ask.entity),
+            ));
+        }
+        let known: BTreeMap<&DocumentId, &Document> = page.iter().map(|d| (&d.id, d)).collect();
+        for document in &mut history {
+            if let Some(read) = known.get(&document.id) {
+                document.clone_from(read);
+            }
+        }
+        Ok(history)
+    }
+
+    async fn on_panel<T: Send + 'static>(&self, work: impl FnOnce(&mut Panel) -> T + Send + 'static) -> Result<T, SweepError> {
+        let panel = Arc::clone(&self.panel);
+        tokio::task::spawn_blocking(move || work(&mut panel.lock().unwrap_or_else(PoisonError::into_inner)))
+            .await
+            .map_err(|error| SweepError::Broken(error.to_string()))
+    }
+
+    async fn write(&self, mut judged: Judged, next: &Checkpoint, report: &mut SweepReport, tell: &mut (dyn FnMut(&Step<'_>) + Send)) -> Result<(), SweepError> {
+        let verdicts = judged.verdicts(&self.digest(), chrono::Utc::now().timestamp_millis());
+        let outcomes = if self.dry_run {
+            Vec::new()
+        } else {
+            let outcomes = self.store.apply(&verdicts).await?;
+            self.store.commit(&self.name, next).await?;
+            outcomes
+        };
+        report.add(&judged.counts, judged.problems, &verdicts, &outcomes);
+        tell(&Step { report, verdicts: &verdicts, outcomes: &outcomes });
+        Ok(())
+    }
+
+    fn digest(&self) -> Arc<str> {
+        let panel = self.panel.lock().unwrap_or_else(PoisonError::into_inner);
+        panel.digest()
+    }
+}
+
+/// Judges that work on one page side by side, a thread each.
+pub struct Panel {
+    judges: Vec<Judge>,
+    digest: Arc<str>,
+}
+
+impl Panel {
+    /// That many forks of a judge; at least one.
+    pub fn new(judge: &Judge, threads: usize) -> Self {
+        Self {
+            judges: (0..threads.max(1)).map(|_| judge.fork()).collect(),
+            digest: Arc::clone(judge.digest()),
+        }
+    }
+
+    /// Digest of rules, blacklist and modules.
+    pub fn digest(&self) -> Arc<str> {
+        Arc::clone(&self.digest)
+    }
+
+    /// Judges documents on all threads; the result does not depend on how many there are.
+    pub fn page(&mut self, documents: &[Document]) -> Judged {
+        let share = documents.len().div_ceil(self.judges.len()).max(1);
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = self
+                .judges
+                .iter_mut()
+                .zip(documents.chunks(share))
+                .map(|(judge, part)| scope.spawn(move || judge.page(part)))
+                .collect();
+            let mut all = Judged::default();
+            for thread in threads {
+                match thread.join() {
+                    Ok(judged) => all.merge(judged),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            all
+        })
+    }
+
+    /// Judges the history of one entity.
+    pub fn window(&mut self, ask: &Ask, times: &[i64], documents: &[Document]) -> Judged {
+        let mut seen = HashSet::new();
+        let unique: Vec<Document> = documents.iter().filter(|d| seen.insert(&d.id)).cloned().collect();
+        self.judges.first_mut().map(|judge| judge.window(ask, times, &unique)).unwrap_or_default()
+    }
+}
