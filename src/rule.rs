@@ -1,1 +1,3 @@
-//! Sigma rules: a folder tree of YAML to a RuleSet with a digest.
+//! Sigma rules.
+
+pub mod yaml;
