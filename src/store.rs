@@ -32,14 +32,14 @@ impl Sources {
         Self(vec!["*".into()])
     }
 
-    /// Whether one of the patterns fits that index.
+    /// Whether one of the patterns fits that index. Picket's own indices fit only a pattern that
+    /// names them, such as `picket-*`; a feed never holds them.
     pub fn fit(&self, index: &str) -> bool {
-        !index.starts_with("picket-")
-            && !index.starts_with(".picket")
-            && self
-                .0
-                .iter()
-                .any(|pattern| wildcard(pattern.as_bytes(), index.as_bytes()))
+        let own = |name: &str| name.starts_with("picket-") || name.starts_with(".picket");
+        self.0
+            .iter()
+            .filter(|pattern| !own(index) || own(pattern))
+            .any(|pattern| wildcard(pattern.as_bytes(), index.as_bytes()))
     }
 }
 
@@ -203,17 +203,26 @@ pub trait Store: Send + Sync {
         patch: &Map<String, Value>,
     ) -> Result<bool, StoreError>;
 
-    /// The checkpoint of that sweep; empty if it never ran.
-    async fn checkpoint(&self, sweep: &str) -> Result<Checkpoint, StoreError>;
+    /// How far that sweep is; nothing if it never ran.
+    async fn progress(&self, sweep: &str) -> Result<Progress, StoreError>;
 
-    /// Keeps the checkpoint of that sweep, and makes everything applied before it durable.
-    async fn commit(&self, sweep: &str, at: &Checkpoint) -> Result<(), StoreError>;
+    /// Keeps how far that sweep is, and makes everything applied before it durable.
+    async fn commit(&self, sweep: &str, progress: &Progress) -> Result<(), StoreError>;
 
     /// Searches, counts and aggregates.
     async fn find(&self, search: &Search) -> Result<Found, StoreError>;
 
     /// How many documents of the sources there are, and how many wait after `since`.
     async fn waiting(&self, sources: &Sources, since: &Checkpoint) -> Result<Waiting, StoreError>;
+}
+
+/// How far a sweep is, and how it went: kept in one with what it wrote.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// What it has judged.
+    pub at: Checkpoint,
+    /// The report of its last activation, for people to look at; the store does not look into it.
+    pub report: Option<Value>,
 }
 
 /// How far a feed is read.

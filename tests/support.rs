@@ -9,11 +9,15 @@ use std::path::PathBuf;
 /// It is not there, and `PICKET_TEST_NO_SKIP` says that it must be.
 pub(crate) fn shared(inside: &str) -> Option<PathBuf> {
     let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared");
-    let folder = std::env::var_os("PICKET_TEST_SHARED").map_or(beside, PathBuf::from).join(inside);
+    let folder = std::env::var_os("PICKET_TEST_SHARED")
+        .map_or(beside, PathBuf::from)
+        .join(inside);
     if folder.exists() {
         return Some(folder);
     }
-    skip(&format!("no {inside}; set PICKET_TEST_SHARED to the folder that holds it"));
+    skip(&format!(
+        "no {inside}; set PICKET_TEST_SHARED to the folder that holds it"
+    ));
     None
 }
 
@@ -22,6 +26,9 @@ pub(crate) fn shared(inside: &str) -> Option<PathBuf> {
 /// # Panics
 /// `PICKET_TEST_NO_SKIP` is set.
 pub(crate) fn skip(why: &str) {
-    assert!(std::env::var_os("PICKET_TEST_NO_SKIP").is_none(), "must not skip: {why}");
+    assert!(
+        std::env::var_os("PICKET_TEST_NO_SKIP").is_none(),
+        "must not skip: {why}"
+    );
     println!("skipped: {why}");
 }
