@@ -4,12 +4,14 @@
 
 pub mod event;
 pub mod log_source;
-pub mod shape;
+pub mod read;
+mod shape;
 
 use rustc_hash::FxHashMap;
 
-pub use event::{Event, Kind, ReadError, Reader, Slots, Value};
+pub use event::{Event, Kind, Slots, Value};
 pub use log_source::{LogSource, Route};
+pub use read::{ReadError, Reader};
 
 /// A Sigma field name, interned by [`Fields`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

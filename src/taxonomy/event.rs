@@ -1,19 +1,15 @@
-//! Reads a document's JSON once into [`Slots`]: for each Sigma field that anything asks for, its
-//! values, borrowed from the source where it needs no unescaping. Slots are reused from document
-//! to document, so that reading allocates nothing once they have grown. Never judges.
+//! An [`Event`]: a document with the values of its Sigma fields, kept in [`Slots`] and borrowed
+//! from the source where it needs no unescaping. Slots are reused from document to document, so
+//! that reading allocates nothing once they have grown. Never reads JSON (the reader does) and
+//! never judges.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use chrono::{DateTime, NaiveDateTime};
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::shape::{Node, Shapes};
-use super::{FieldId, Fields, Route};
+use super::{FieldId, Route};
 use crate::document::Document;
 use crate::finding::Standing;
-
-/// Objects and arrays nested deeper than this are not looked into.
-const MAX_DEPTH: usize = 32;
 
 /// Of which JSON type a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,12 +33,20 @@ pub struct Value<'a> {
     pub kind: Kind,
 }
 
+/// Where a value's text is.
 #[derive(Clone, Copy, Debug)]
-struct Stored {
+pub(super) struct Text {
     start: u32,
     len: u32,
     in_arena: bool,
     kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Stored {
+    text: Text,
+    /// The same value stands here before, under another field's name.
+    again: bool,
     /// The next value of the same field, or `NONE`.
     next: u32,
 }
@@ -70,11 +74,6 @@ pub struct Slots {
     route: Route,
 }
 
-/// Why a document cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a JSON object: {0}")]
-pub struct ReadError(pub String);
-
 /// A document with its values and its [`Route`]: what detectors see.
 #[derive(Clone, Copy, Debug)]
 pub struct Event<'a> {
@@ -97,7 +96,7 @@ impl<'a> Event<'a> {
         std::iter::from_fn(move || {
             let stored = slots.values.get(at as usize)?;
             at = stored.next;
-            Some(slots.value(source, stored))
+            Some(slots.value(source, stored.text))
         })
     }
 
@@ -121,7 +120,8 @@ impl<'a> Event<'a> {
         slots
             .values
             .iter()
-            .map(move |stored| slots.value(source, stored))
+            .filter(|stored| !stored.again)
+            .map(move |stored| slots.value(source, stored.text))
     }
 
     /// Where rules for it are found.
@@ -195,7 +195,7 @@ impl Slots {
         }
     }
 
-    fn value<'a>(&'a self, source: &'a str, stored: &Stored) -> Value<'a> {
+    pub(super) fn value<'a>(&'a self, source: &'a str, stored: Text) -> Value<'a> {
         let text = if stored.in_arena {
             self.arena.as_str()
         } else {
@@ -208,7 +208,26 @@ impl Slots {
         }
     }
 
-    fn begin(&mut self, fields: usize) {
+    /// The first value of a field, if it is no `null`.
+    pub(super) fn first_text<'a>(&'a self, source: &'a str, field: FieldId) -> Option<&'a str> {
+        let stored = self.values.get(self.first(field) as usize)?;
+        (stored.text.kind != Kind::Null).then(|| self.value(source, stored.text).text)
+    }
+
+    pub(super) fn rank(&self, field: FieldId) -> Option<u8> {
+        let slot = self.slots.get(field.index())?;
+        (slot.epoch == self.epoch).then_some(slot.rank)
+    }
+
+    pub(super) fn settle(&mut self, route: Route) {
+        self.route = route;
+    }
+
+    pub(super) fn standing_mut(&mut self) -> &mut Standing {
+        &mut self.standing
+    }
+
+    pub(super) fn begin(&mut self, fields: usize) {
         if self.epoch == u32::MAX || self.slots.len() < fields {
             self.epoch = 0;
             self.slots.clear();
@@ -229,177 +248,67 @@ impl Slots {
         self.route = Route::default();
     }
 
-    fn push(
-        &mut self,
-        field: Option<(FieldId, u8)>,
-        start: usize,
-        len: usize,
-        in_arena: bool,
-        kind: Kind,
-    ) {
-        let (Ok(start), Ok(len), Ok(at)) = (
-            u32::try_from(start),
-            u32::try_from(len),
-            u32::try_from(self.values.len()),
-        ) else {
-            return;
-        };
-        if let Some((field, rank)) = field {
-            let epoch = self.epoch;
-            let Some(slot) = self.slots.get_mut(field.index()) else {
-                return;
-            };
-            if slot.epoch != epoch || slot.rank < rank {
-                *slot = Slot {
-                    epoch,
-                    rank,
-                    first: at,
-                    last: at,
-                };
-            } else if slot.rank == rank {
-                let last = slot.last;
-                slot.last = at;
-                if let Some(last) = self.values.get_mut(last as usize) {
-                    last.next = at;
-                }
-            } else {
-                return;
-            }
-        }
-        self.values.push(Stored {
-            start,
-            len,
-            in_arena,
+    /// The text as it stands in the source at `start`; `None` beyond 4 GiB.
+    pub(super) fn borrowed(&self, start: usize, len: usize) -> Option<Text> {
+        Some(Text {
+            start: u32::try_from(start).ok()?,
+            len: u32::try_from(len).ok()?,
+            in_arena: false,
+            kind: Kind::Text,
+        })
+    }
+
+    /// Copies the pieces, one after the other, as one text.
+    pub(super) fn copied(&mut self, pieces: fmt::Arguments<'_>, kind: Kind) -> Option<Text> {
+        let start = self.arena.len();
+        // Writing to a string cannot fail.
+        let _ = self.arena.write_fmt(pieces);
+        Some(Text {
+            start: u32::try_from(start).ok()?,
+            len: u32::try_from(self.arena.len() - start).ok()?,
+            in_arena: true,
             kind,
+        })
+    }
+
+    /// Keeps a value that no field asks for.
+    pub(super) fn keep(&mut self, text: Text) {
+        self.values.push(Stored {
+            text,
+            again: false,
             next: NONE,
         });
     }
 
-    fn push_text(&mut self, field: Option<(FieldId, u8)>, text: &str, kind: Kind) {
-        let start = self.arena.len();
-        self.arena.push_str(text);
-        self.push(field, start, text.len(), true, kind);
-    }
-}
-
-/// Reads documents into [`Slots`]. Made once from all [`Fields`], shared by all threads.
-#[derive(Debug)]
-pub struct Reader {
-    shapes: Shapes,
-    fields: usize,
-}
-
-impl Reader {
-    /// A reader that fills those fields.
-    pub fn new(fields: &Fields) -> Self {
-        Self {
-            shapes: Shapes::new(fields),
-            fields: fields.len(),
-        }
-    }
-
-    /// Reads one document's source. What was in `slots` before is gone.
-    ///
-    /// # Errors
-    /// The source is no JSON object.
-    pub fn read(&self, source: &str, slots: &mut Slots) -> Result<(), ReadError> {
-        slots.begin(self.fields);
-        let mut deserializer = sonic_rs::Deserializer::from_str(source);
-        let mut walk = Walk {
-            reader: self,
-            source,
-            slots,
+    /// Gives a field a value, unless it has one from a place that names it better. `again`: the
+    /// same value was given to another field before. Says whether it was kept.
+    pub(super) fn fill(&mut self, field: FieldId, rank: u8, text: Text, again: bool) -> bool {
+        let Ok(at) = u32::try_from(self.values.len()) else {
+            return false;
         };
-        let seed = Place {
-            walk: &mut walk,
-            node: Some(self.shapes.root()),
-            field: None,
-            depth: 0,
+        let Some(slot) = self.slots.get_mut(field.index()) else {
+            return false;
         };
-        seed.deserialize(&mut deserializer)
-            .map_err(|error| ReadError(error.to_string()))?;
-        Ok(())
-    }
-}
-
-struct Walk<'r, 's> {
-    reader: &'r Reader,
-    source: &'s str,
-    slots: &'r mut Slots,
-}
-
-struct Place<'w, 'r, 's> {
-    walk: &'w mut Walk<'r, 's>,
-    node: Option<&'r Node>,
-    field: Option<(FieldId, u8)>,
-    depth: usize,
-}
-
-impl<'de> DeserializeSeed<'de> for Place<'_, '_, '_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Place<'_, '_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<(), E> {
-        let start = (text.as_ptr() as usize).wrapping_sub(self.walk.source.as_ptr() as usize);
-        match self
-            .walk
-            .source
-            .get(start..start.saturating_add(text.len()))
-        {
-            Some(same) if std::ptr::eq(same, text) => {
-                self.walk
-                    .slots
-                    .push(self.field, start, text.len(), false, Kind::Text);
+        if slot.epoch != self.epoch || slot.rank < rank {
+            *slot = Slot {
+                epoch: self.epoch,
+                rank,
+                first: at,
+                last: at,
+            };
+        } else if slot.rank == rank {
+            let last = std::mem::replace(&mut slot.last, at);
+            if let Some(last) = self.values.get_mut(last as usize) {
+                last.next = at;
             }
-            _ => self.walk.slots.push_text(self.field, text, Kind::Text),
+        } else {
+            return false;
         }
-        Ok(())
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        self.walk.slots.push_text(self.field, text, Kind::Text);
-        Ok(())
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
-        self.walk
-            .slots
-            .push_text(self.field, if value { "true" } else { "false" }, Kind::Bool);
-        Ok(())
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        self.walk.slots.push_text(self.field, "", Kind::Null);
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let _ = (&self.walk.reader, self.node, self.depth, MAX_DEPTH);
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while seq
-            .next_element_seed(Place {
-                walk: self.walk,
-                node: self.node,
-                field: self.field,
-                depth: self.depth + 1,
-            })?
-            .is_some()
-        {}
-        Ok(())
+        self.values.push(Stored {
+            text,
+            again,
+            next: NONE,
+        });
+        true
     }
 }

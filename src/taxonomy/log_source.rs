@@ -1,6 +1,10 @@
 //! Sigma [`LogSource`]s of rules, and the [`Route`] of a document: which log sources it belongs
 //! to. Routing is correctness, not speed: a rule must never see another log source's document.
 
+use std::sync::LazyLock;
+
+use rustc_hash::FxHashMap;
+
 /// The `logsource` of a rule; an absent part fits anything.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct LogSource {
@@ -37,8 +41,134 @@ pub enum Origin {
 }
 
 impl Route {
-    /// Whether a rule with that log source is for documents of this route.
-    pub fn fits(self, _rule: &LogSource) -> bool {
-        false
+    /// The route of a Windows event with that header. Sysmon is recognised by its provider
+    /// whatever the channel, since collectors may forward it under a channel of their own; a
+    /// channel that is absent or unknown is taken from the provider.
+    pub fn windows(channel: Option<&str>, provider: Option<&str>, event_id: Option<&str>) -> Self {
+        let table = &*TABLE;
+        let by_provider = provider.map_or(0, |name| number(&table.providers, name));
+        let by_name = channel.map_or(0, |name| number(&table.channels, name));
+        let channel = if by_name == 0 || by_provider == table.sysmon {
+            by_provider.max(by_name * u16::from(by_provider == 0))
+        } else {
+            by_name
+        };
+        Self {
+            origin: Origin::Windows,
+            channel,
+            event_id: event_id.and_then(|id| id.parse().ok()).unwrap_or(0),
+        }
     }
+
+    /// Whether a rule with that log source is for documents of this route.
+    ///
+    /// A line of cmd.exe history is `process_creation` on windows, and of no service.
+    pub fn fits(self, rule: &LogSource) -> bool {
+        if *rule == LogSource::default() {
+            return true;
+        }
+        let table = &*TABLE;
+        let product = rule.product.as_deref();
+        if self.origin == Origin::Unknown || product.is_some_and(|p| p != "windows") {
+            return false;
+        }
+        let is_history = self.origin == Origin::CommandHistory;
+        let category = rule.category.as_deref().is_none_or(|name| {
+            let events = table.categories.get(name).map_or(&[][..], |e| e);
+            if is_history {
+                name == "process_creation"
+            } else {
+                events.contains(&(self.channel, self.event_id))
+            }
+        });
+        category
+            && rule.service.as_deref().is_none_or(|name| {
+                let channels = table.services.get(name).map_or(&[][..], |c| c);
+                !is_history && channels.contains(&self.channel)
+            })
+    }
+}
+
+/// Whether any document could have that log source. If not, its rules can never fire.
+pub fn known(rule: &LogSource) -> bool {
+    let table = &*TABLE;
+    let channels = |name: &str| table.services.get(name);
+    match (
+        rule.product.as_deref(),
+        rule.category.as_deref(),
+        rule.service.as_deref(),
+    ) {
+        (Some(product), _, _) if product != "windows" => false,
+        (_, None, None) => true,
+        (_, None, Some(service)) => channels(service).is_some(),
+        (_, Some(category), service) => table.categories.get(category).is_some_and(|events| {
+            service.is_none_or(|service| {
+                channels(service).is_some_and(|c| events.iter().any(|event| c.contains(&event.0)))
+            })
+        }),
+    }
+}
+
+/// `log_sources.tsv`, read once. Channels and providers are in lower case.
+#[derive(Default)]
+struct Table {
+    channels: FxHashMap<Box<str>, u16>,
+    providers: FxHashMap<Box<str>, u16>,
+    categories: FxHashMap<Box<str>, Vec<(u16, u32)>>,
+    services: FxHashMap<Box<str>, Vec<u16>>,
+    sysmon: u16,
+}
+
+static TABLE: LazyLock<Table> = LazyLock::new(|| Table::read(include_str!("log_sources.tsv")));
+
+impl Table {
+    fn read(text: &str) -> Self {
+        let mut table = Self::default();
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let mut columns = line.split('\t');
+            let (Some(kind), Some(name), Some(channel)) =
+                (columns.next(), columns.next(), columns.next())
+            else {
+                continue;
+            };
+            let channel = table.channel(channel);
+            match kind {
+                "category" => {
+                    let event_id = columns.next().and_then(|id| id.parse().ok()).unwrap_or(0);
+                    let events = table.categories.entry(name.into()).or_default();
+                    events.push((channel, event_id));
+                }
+                "service" => table.services.entry(name.into()).or_default().push(channel),
+                "provider" => {
+                    table.providers.insert(name.to_lowercase().into(), channel);
+                }
+                _ => {}
+            }
+        }
+        table.sysmon = number(&table.providers, "Microsoft-Windows-Sysmon");
+        table
+    }
+
+    fn channel(&mut self, name: &str) -> u16 {
+        let next = u16::try_from(self.channels.len() + 1).unwrap_or(0);
+        *self
+            .channels
+            .entry(name.to_lowercase().into())
+            .or_insert(next)
+    }
+}
+
+/// The channel of a name in any case, without allocating; 0 where the table has none.
+fn number(table: &FxHashMap<Box<str>, u16>, name: &str) -> u16 {
+    let mut buffer = [0; 128];
+    let Some(lower) = buffer.get_mut(..name.len()) else {
+        return 0;
+    };
+    lower.copy_from_slice(name.as_bytes());
+    lower.make_ascii_lowercase();
+    std::str::from_utf8(lower)
+        .ok()
+        .and_then(|name| table.get(name))
+        .copied()
+        .unwrap_or(0)
 }
