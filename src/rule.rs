@@ -1,3 +1,419 @@
-//! Sigma rules.
+//! Sigma rules: a folder tree of YAML (or what is compiled into the binary) becomes a [`RuleSet`]
+//! with a digest. A rule that cannot be used is a [`Problem`] and stops nothing. Reads files while
+//! loading and at no other time; never looks at a document.
 
+pub mod condition;
+pub mod detection;
+pub mod header;
+pub mod pattern;
+pub mod predicate;
+pub mod tree;
 pub mod yaml;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+use sha2::{Digest, Sha256};
+use walkdir::WalkDir;
+
+use crate::alert::Level;
+use crate::problem::Problem;
+use crate::taxonomy::{Fields, LogSource};
+use detection::{Compiler, Unusable};
+use predicate::Atom;
+use tree::{Atoms, Selection, Tree};
+use yaml::Node;
+
+/// Enters into each digest: to be raised when the same rule text comes to mean something else, so
+/// that documents are judged again.
+const MEANING: &str = "picket sigma 1";
+
+mod bundled {
+    include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
+}
+
+/// A Sigma rule, compiled.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// Its `id`; one made of the detection where it has none.
+    pub id: Arc<str>,
+    /// Its `title`.
+    pub title: Arc<str>,
+    /// Its `status`, if it has one.
+    pub status: Option<Box<str>>,
+    /// Its `level`; medium where it has none.
+    pub level: Level,
+    /// Which documents it is for.
+    pub log_source: LogSource,
+    /// The ATT&CK techniques among its `tags`, such as `T1021.002`.
+    pub techniques: Arc<[String]>,
+    /// The file that it stands in.
+    pub path: Arc<Path>,
+    /// The line that it begins on, counted from 1.
+    pub line: usize,
+    /// The selections that `condition` names.
+    pub selections: Vec<Selection>,
+    /// What must hold.
+    pub condition: Tree,
+    /// Its `detection` as JSON: every scalar a string or null, keys sorted.
+    pub detection: Box<str>,
+}
+
+/// All rules that were loaded.
+#[derive(Clone, Debug)]
+pub struct RuleSet {
+    /// The rules, in the order of their files.
+    pub rules: Vec<Rule>,
+    /// What they ask, by number.
+    pub atoms: Vec<Atom>,
+    digest: String,
+}
+
+impl RuleSet {
+    /// Loads the rules of those files and folders (`.yml` and `.yaml`, in sorted order). The
+    /// fields that they ask for are added to `fields`.
+    pub fn load(paths: &[PathBuf], fields: &mut Fields) -> (Self, Vec<Problem>) {
+        let mut loader = Loader::new(fields);
+        for path in paths {
+            loader.tree(path);
+        }
+        loader.finish()
+    }
+
+    /// Loads the rules that are compiled into the binary.
+    pub fn bundled(fields: &mut Fields) -> (Self, Vec<Problem>) {
+        let mut loader = Loader::new(fields);
+        for (path, text) in bundled::RULES {
+            loader.text(Path::new(path), text);
+        }
+        loader.finish()
+    }
+
+    /// Loads the rules of one text; `path` is what problems name.
+    pub fn parse(path: &Path, text: &str, fields: &mut Fields) -> (Self, Vec<Problem>) {
+        let mut loader = Loader::new(fields);
+        loader.text(path, text);
+        loader.finish()
+    }
+
+    /// SHA-256 of all that the rules say, in hexadecimal: independent of files and their order.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+}
+
+/// The blacklist that is compiled into the binary: its path in the repository, and its text.
+pub fn bundled_blacklist() -> (&'static str, &'static str) {
+    ("rules/blacklist.txt", bundled::BLACKLIST)
+}
+
+/// The name that was probably meant, if one is near.
+pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    names
+        .into_iter()
+        .map(|name| (strsim::jaro_winkler(word, name), name))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .min_by(|a, b| b.0.total_cmp(&a.0))
+        .map(|(_, name)| name)
+}
+
+struct Loader<'f> {
+    fields: &'f mut Fields,
+    atoms: Atoms,
+    rules: Vec<Rule>,
+    hashes: Vec<[u8; 32]>,
+    /// Where each id was seen first.
+    ids: FxHashMap<Arc<str>, usize>,
+    problems: Vec<Problem>,
+}
+
+impl<'f> Loader<'f> {
+    fn new(fields: &'f mut Fields) -> Self {
+        Self {
+            fields,
+            atoms: Atoms::default(),
+            rules: Vec::new(),
+            hashes: Vec::new(),
+            ids: FxHashMap::default(),
+            problems: Vec::new(),
+        }
+    }
+
+    fn finish(mut self) -> (RuleSet, Vec<Problem>) {
+        self.hashes.sort_unstable();
+        let mut hasher = Sha256::new_with_prefix(MEANING);
+        for hash in &self.hashes {
+            hasher.update(hash);
+        }
+        let set = RuleSet {
+            rules: self.rules,
+            atoms: self.atoms.into_vec(),
+            digest: hasher
+                .finalize()
+                .iter()
+                .map(|b| format!("{b:02x}"))
+                .collect(),
+        };
+        (set, self.problems)
+    }
+
+    fn tree(&mut self, root: &Path) {
+        // Loops of symbolic links are errors of the walk.
+        for entry in WalkDir::new(root).follow_links(true).sort_by_file_name() {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    let path = error.path().unwrap_or(root).to_path_buf();
+                    let message = error.io_error().map_or_else(
+                        || "a loop of symbolic links".to_owned(),
+                        |error| format!("cannot be read: {error}"),
+                    );
+                    self.problems.push(Problem::new(path, message));
+                    continue;
+                }
+            };
+            let is_yaml = entry.path().extension().is_some_and(|end| {
+                end.eq_ignore_ascii_case("yml") || end.eq_ignore_ascii_case("yaml")
+            });
+            if entry.file_type().is_file() && (is_yaml || entry.depth() == 0) {
+                self.file(entry.path());
+            }
+        }
+    }
+
+    fn file(&mut self, path: &Path) {
+        let size = fs::metadata(path).map_or(0, |data| data.len());
+        if size > yaml::MAX_TEXT as u64 {
+            let message = format!("larger than {} MB", yaml::MAX_TEXT / 1024 / 1024);
+            self.problems
+                .push(Problem::new(path, message).help("split it, one rule a file"));
+            return;
+        }
+        match fs::read_to_string(path) {
+            Ok(text) => self.text(path, &text),
+            Err(error) => {
+                let message = format!("cannot be read: {error}");
+                self.problems.push(Problem::new(path, message));
+            }
+        }
+    }
+
+    fn text(&mut self, path: &Path, text: &str) {
+        let path: Arc<Path> = path.into();
+        let documents = yaml::parse(text);
+        if documents.is_empty() {
+            self.problems
+                .push(Problem::new(&path, "no rule in this file"));
+        }
+        for document in documents {
+            let read = document
+                .map_err(|error| Unusable::new(error.line, error.message))
+                .and_then(|node| self.rule(&path, &node));
+            if let Err(error) = read {
+                self.problems.push(Problem {
+                    path: path.to_path_buf(),
+                    line: Some(error.line),
+                    message: error.message,
+                    help: error.help,
+                });
+            }
+        }
+    }
+
+    fn rule(&mut self, path: &Arc<Path>, node: &Node) -> Result<(), Unusable> {
+        let header = header::read(node)?;
+        let detection = node
+            .get("detection")
+            .ok_or_else(|| Unusable::new(node.line, "no `detection`: this is no Sigma rule"))?;
+        let json = header::canonical(detection);
+        let id: Arc<str> = match &header.id {
+            Some(id) => id.as_str().into(),
+            None => {
+                let hash = Sha256::digest(json.as_bytes());
+                let hash: String = hash.iter().take(8).map(|b| format!("{b:02x}")).collect();
+                format!("no-id-{hash}").into()
+            }
+        };
+        if let Some(first) = self.ids.get(&id).and_then(|at| self.rules.get(*at)) {
+            let place = format!("{}:{}", first.path.display(), first.line);
+            return Err(Unusable::new(
+                node.line,
+                format!("the id `{id}` is that of another rule, {place}"),
+            )
+            .help("the first one counts; give this one an id of its own"));
+        }
+        let (selections, condition) =
+            Compiler::new(self.fields, &mut self.atoms).detection(detection)?;
+        self.hashes.push(header.hash(&id, &json));
+        self.ids.insert(id.clone(), self.rules.len());
+        self.rules.push(Rule {
+            id,
+            title: header.title.into(),
+            status: header.status.map(Into::into),
+            level: header.level,
+            log_source: header.log_source,
+            techniques: header.techniques.into(),
+            path: path.clone(),
+            line: node.line,
+            selections,
+            condition,
+            detection: json.into(),
+        });
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "title: T\nid: one\nlevel: high\nlogsource: {product: windows, category: process_creation}\ntags: [attack.execution, attack.t1021.002]\ndetection:\n  selection:\n    Image|endswith: '\\a.exe'\n  condition: selection\n";
+
+    fn load(text: &str) -> (RuleSet, Vec<String>) {
+        let (rules, problems) = RuleSet::parse(Path::new("r.yml"), text, &mut Fields::default());
+        (rules, problems.iter().map(ToString::to_string).collect())
+    }
+
+    /// A rule whose selection has these lines, which begin on line 4.
+    fn problem_of(selection: &str) -> String {
+        let text = format!("title: T\ndetection:\n  sel:\n{selection}\n  condition: sel\n");
+        let (rules, problems) = load(&text);
+        assert_eq!(
+            (rules.rules.len(), problems.len()),
+            (0, 1),
+            "{selection} {problems:?}"
+        );
+        problems[0].clone()
+    }
+
+    #[test]
+    fn a_rule_says_what_it_is() {
+        let (rules, problems) = load(GOOD);
+        assert_eq!(problems, [""; 0]);
+        let rule = &rules.rules[0];
+        assert_eq!(
+            (&*rule.id, &*rule.title, rule.level),
+            ("one", "T", Level::High)
+        );
+        assert_eq!(*rule.techniques, ["T1021.002".to_owned()]);
+        assert_eq!(
+            rule.log_source.category.as_deref(),
+            Some("process_creation")
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_line_and_help() {
+        for (selection, expected) in [
+            (
+                "    Image|contians: a",
+                "r.yml:4: unknown modifier `contians`; did you mean `contains`?",
+            ),
+            (
+                "    Image|re: '('",
+                "r.yml:4: bad regex `(`: unclosed group; look-around and back-references are not supported",
+            ),
+            (
+                "    a: b\n    Image|expand: '%x%'",
+                "r.yml:5: nothing is known for the placeholder in `%x%`; write the values out instead of `expand`",
+            ),
+            (
+                "    Ip|cidr: 10.0.0.0/40",
+                "r.yml:4: `10.0.0.0/40` is no network; such as `10.0.0.0/8`",
+            ),
+            ("    A|gt: many", "r.yml:4: `many` is no number"),
+            (
+                "    A|contains|startswith: x",
+                "r.yml:4: `contains`, `startswith` and `endswith` exclude each other",
+            ),
+            (
+                "    A|wide|contains: x",
+                "r.yml:4: `wide` and `utf16` go with `base64` or `base64offset` only; such as `CommandLine|wide|base64offset|contains`",
+            ),
+            (
+                "    A|base64: 'x*'",
+                "r.yml:4: `x*` cannot be encoded in base64; write a text without `*` and `?`, or put a backslash before them",
+            ),
+            (
+                "    A: []",
+                "r.yml:4: `A` has an empty list; leave the field out, or name a value",
+            ),
+            (
+                "    A|contains: null",
+                "r.yml:4: a value is null; a value is text, a number, true, false, or (without modifiers) null",
+            ),
+            (
+                "    A: {b: c}",
+                "r.yml:4: a value is a map; a value is text, a number, true, false, or (without modifiers) null",
+            ),
+            (
+                "    A|exists: maybe",
+                "r.yml:4: `exists` is not true or false",
+            ),
+            ("    A|i: x", "r.yml:4: `i`, `m` and `s` go with `re` only"),
+            (
+                "    A: 1\n    A: 2",
+                "r.yml:5: the key `A` stands twice in the same map",
+            ),
+        ] {
+            assert_eq!(problem_of(selection), expected);
+        }
+    }
+
+    #[test]
+    fn one_bad_rule_stops_no_other() {
+        let text = format!(
+            "title: bad\n---\n{GOOD}---\ncorrelation: {{type: event_count}}\ntitle: C\n---\n{GOOD}---\n- x\n---\na: [\n"
+        );
+        let (rules, problems) = load(&text);
+        assert_eq!(rules.rules.len(), 1);
+        assert_eq!(
+            problems,
+            [
+                "r.yml:1: no `detection`: this is no Sigma rule",
+                "r.yml:13: correlation rules are not supported yet; the other rules of the file are used; write each rule out in full",
+                "r.yml:16: the id `one` is that of another rule, r.yml:3; the first one counts; give this one an id of its own",
+                "r.yml:26: this is a list, no Sigma rule",
+                "r.yml:29: not YAML: while parsing a node, did not find expected node content",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_digest_is_that_of_what_the_rules_say() {
+        let other = GOOD.replace("one", "two");
+        let digest = |text: &str| load(text).0.digest().to_owned();
+        let both = digest(&format!("{GOOD}---\n{other}"));
+        assert_eq!(both, digest(&format!("# moved\n{other}\n---\n\n{GOOD}")));
+        assert_ne!(both, digest(GOOD));
+        assert_ne!(digest(GOOD), digest(&GOOD.replace("a.exe", "b.exe")));
+        assert_ne!(digest(GOOD), digest(&GOOD.replace("high", "low")));
+        assert_eq!(
+            digest(GOOD),
+            digest(&GOOD.replace("attack.execution", "attack.impact"))
+        );
+        assert_eq!(digest(GOOD).len(), 64);
+    }
+
+    #[test]
+    fn folders_are_walked_in_order_and_loops_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let sub = folder.path().join("sub");
+        fs::create_dir(&sub).unwrap();
+        fs::write(sub.join("b.yaml"), GOOD).unwrap();
+        fs::write(folder.path().join("a.yml"), GOOD.replace("one", "two")).unwrap();
+        fs::write(folder.path().join("blacklist.txt"), "no rule").unwrap();
+        fs::write(folder.path().join("binary.yml"), [0xff, 0xfe]).unwrap();
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(folder.path(), sub.join("loop")).unwrap();
+        let missing = folder.path().join("missing");
+        let paths = [folder.path().to_path_buf(), missing.clone()];
+        let (rules, problems) = RuleSet::load(&paths, &mut Fields::default());
+        let ids: Vec<&str> = rules.rules.iter().map(|rule| &*rule.id).collect();
+        assert_eq!(ids, ["two", "one"]);
+        assert!(problems.iter().any(|p| p.path == missing));
+        assert_eq!(problems.len(), 2 + usize::from(cfg!(unix)), "{problems:?}");
+    }
+}

@@ -1,0 +1,527 @@
+//! The `detection` of a rule: selections of fields, modifiers and values, compiled into a
+//! [`Tree`]. What cannot be compiled is an [`Unusable`] with its line; nothing is ever dropped
+//! from a detection in silence, since a rule that asks less finds too much.
+
+use super::condition;
+use super::pattern::{self, Encoding, Token};
+use super::predicate::{Compare, Expression, How, Network, Number, Predicate};
+use super::tree::{Atoms, Selection, Tree};
+use super::yaml::{Entry, Node, Value};
+use crate::taxonomy::{FieldId, Fields};
+
+/// A rule that asks more questions than this is refused.
+const MAX_ATOMS: usize = 20_000;
+
+/// Why a rule cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unusable {
+    /// The line, counted from 1.
+    pub line: usize,
+    /// A lowercase fragment without a full stop.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+impl Unusable {
+    pub(super) fn new(line: usize, message: impl Into<String>) -> Self {
+        Self {
+            line,
+            message: message.into(),
+            help: None,
+        }
+    }
+
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+/// What a detection is compiled with.
+pub struct Compiler<'a> {
+    /// The fields that readers must fill.
+    pub fields: &'a mut Fields,
+    /// The atoms of all rules.
+    pub atoms: &'a mut Atoms,
+    left: usize,
+}
+
+impl<'a> Compiler<'a> {
+    /// A compiler for one rule.
+    pub fn new(fields: &'a mut Fields, atoms: &'a mut Atoms) -> Self {
+        Self {
+            fields,
+            atoms,
+            left: MAX_ATOMS,
+        }
+    }
+
+    /// Compiles a detection: its selections, and its condition over them.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it.
+    pub fn detection(&mut self, node: &Node) -> Result<(Vec<Selection>, Tree), Unusable> {
+        if !matches!(node.value, Value::Map(_)) {
+            return Err(Unusable::new(node.line, "`detection` is not a map"));
+        }
+        let mut selections = Vec::new();
+        for entry in node.entries() {
+            if matches!(&*entry.key, "condition" | "timeframe") {
+                continue;
+            }
+            selections.push(Selection {
+                name: entry.key.as_str().into(),
+                line: entry.line,
+                tree: self.group(&entry.value)?,
+            });
+        }
+        let Some(condition) = node.get("condition") else {
+            return Err(Unusable::new(node.line, "`detection` has no `condition`")
+                .help("add `condition: selection`"));
+        };
+        let mut parts = Vec::new();
+        for item in condition.items() {
+            let Some(text) = item.scalar() else {
+                return Err(
+                    Unusable::new(item.line, format!("a condition is {}", item.kind()))
+                        .help("write it as text"),
+                );
+            };
+            parts.push(
+                condition::parse(text, &selections).map_err(|error| Unusable {
+                    line: item.line,
+                    message: error.message,
+                    help: error.help,
+                })?,
+            );
+        }
+        if parts.is_empty() {
+            return Err(Unusable::new(condition.line, "the condition is empty"));
+        }
+        Ok((selections, Tree::any(parts)))
+    }
+
+    /// A map is all of its fields, a list one of its members, a value alone a keyword.
+    fn group(&mut self, node: &Node) -> Result<Tree, Unusable> {
+        match &node.value {
+            Value::Map(entries) if !entries.is_empty() => {
+                let mut parts = Vec::new();
+                for entry in entries {
+                    parts.push(self.field(entry)?);
+                }
+                self.order(&mut parts);
+                Ok(Tree::all(parts))
+            }
+            Value::List(items) if !items.is_empty() => {
+                let mut parts = Vec::new();
+                for item in items {
+                    parts.push(self.group(item)?);
+                }
+                self.order(&mut parts);
+                Ok(Tree::any(parts))
+            }
+            Value::Map(_) | Value::List(_) | Value::Null => {
+                Err(Unusable::new(node.line, "an empty selection"))
+            }
+            _ => self.value(None, &Modifiers::default(), node),
+        }
+    }
+
+    fn field(&mut self, entry: &Entry) -> Result<Tree, Unusable> {
+        let mut words = entry.key.split('|');
+        let name = words.next().unwrap_or_default();
+        let modifiers = Modifiers::parse(words, entry.line)?;
+        let field = (!name.is_empty()).then(|| self.fields.intern(name));
+        if modifiers.exists {
+            return self.exists(field, &entry.value);
+        }
+        let mut parts = Vec::new();
+        for item in entry.value.items() {
+            parts.push(self.value(field, &modifiers, item)?);
+        }
+        if parts.is_empty() {
+            return Err(
+                Unusable::new(entry.line, format!("`{}` has an empty list", entry.key))
+                    .help("leave the field out, or name a value"),
+            );
+        }
+        self.order(&mut parts);
+        let tree = if modifiers.all {
+            Tree::all(parts)
+        } else {
+            Tree::any(parts)
+        };
+        if !modifiers.not_equal {
+            return Ok(tree);
+        }
+        // Another value is a value: an absent field is none.
+        let present = self.atom(field, Predicate::Present, entry.line)?;
+        Ok(Tree::all(vec![present, Tree::Not(Box::new(tree))]))
+    }
+
+    fn exists(&mut self, field: Option<FieldId>, node: &Node) -> Result<Tree, Unusable> {
+        let wanted = match node.scalar() {
+            Some("true" | "yes") => true,
+            Some("false" | "no") => false,
+            _ => {
+                return Err(Unusable::new(node.line, "`exists` is not true or false"));
+            }
+        };
+        if field.is_none() {
+            return Err(Unusable::new(node.line, "`exists` needs a field"));
+        }
+        let atom = self.atom(field, Predicate::Exists, node.line)?;
+        Ok(if wanted {
+            atom
+        } else {
+            Tree::Not(Box::new(atom))
+        })
+    }
+
+    fn value(
+        &mut self,
+        field: Option<FieldId>,
+        modifiers: &Modifiers,
+        node: &Node,
+    ) -> Result<Tree, Unusable> {
+        let line = node.line;
+        let Some(text) = node.scalar() else {
+            return match node.value {
+                Value::Null if field.is_some() && modifiers.take_null() => {
+                    self.atom(field, Predicate::Null, line)
+                }
+                _ => Err(Unusable::new(line, format!("a value is {}", node.kind()))
+                    .help("a value is text, a number, true, false, or (without modifiers) null")),
+            };
+        };
+        if modifiers.expand && has_placeholder(text) {
+            return Err(Unusable::new(
+                line,
+                format!("nothing is known for the placeholder in `{text}`"),
+            )
+            .help("write the values out instead of `expand`"));
+        }
+        let predicate = match modifiers.kind {
+            Kind::Regex => {
+                let source = modifiers.flags() + text;
+                Expression::new(&source)
+                    .map(Predicate::Regex)
+                    .map_err(|why| {
+                        Unusable::new(line, format!("bad regex `{text}`: {why}"))
+                            .help("look-around and back-references are not supported")
+                    })?
+            }
+            Kind::Network => Predicate::Network(Network::parse(text).ok_or_else(|| {
+                Unusable::new(line, format!("`{text}` is no network")).help("such as `10.0.0.0/8`")
+            })?),
+            Kind::Number(compare) => {
+                let number = Number::parse(text)
+                    .ok_or_else(|| Unusable::new(line, format!("`{text}` is no number")))?;
+                Predicate::Number(compare, number)
+            }
+            Kind::Reference => Predicate::Reference {
+                how: modifiers.how,
+                field: self.fields.intern(text),
+                cased: modifiers.cased,
+            },
+            Kind::Text => return self.text(field, modifiers, text, line),
+        };
+        self.atom(field, predicate, line)
+    }
+
+    fn text(
+        &mut self,
+        field: Option<FieldId>,
+        modifiers: &Modifiers,
+        text: &str,
+        line: usize,
+    ) -> Result<Tree, Unusable> {
+        // A keyword may stand anywhere in a value.
+        let how = if field.is_none() && modifiers.how == How::Equals {
+            How::Contains
+        } else {
+            modifiers.how
+        };
+        let before = matches!(how, How::Contains | How::EndsWith);
+        let behind = matches!(how, How::Contains | How::StartsWith);
+        let mut parts = Vec::new();
+        for tokens in modifiers.spellings(text, line)? {
+            let tokens = pattern::open(tokens, before, behind);
+            parts.push(self.atom(field, Predicate::text(tokens, modifiers.cased), line)?);
+        }
+        Ok(Tree::any(parts))
+    }
+
+    fn atom(
+        &mut self,
+        field: Option<FieldId>,
+        predicate: Predicate,
+        line: usize,
+    ) -> Result<Tree, Unusable> {
+        self.left = self
+            .left
+            .checked_sub(1)
+            .ok_or_else(|| Unusable::new(line, format!("more than {MAX_ATOMS} values")))?;
+        if field.is_none() {
+            self.fields.keep_all_values();
+        }
+        Ok(Tree::Atom(self.atoms.intern(field, predicate)))
+    }
+
+    /// Cheap questions first; equally dear ones stay as the rule has them.
+    fn order(&self, parts: &mut [Tree]) {
+        parts.sort_by_cached_key(|part| self.cost(part));
+    }
+
+    fn cost(&self, tree: &Tree) -> u32 {
+        let sum = |parts: &[Tree]| {
+            parts
+                .iter()
+                .map(|part| self.cost(part))
+                .fold(0, u32::saturating_add)
+        };
+        match tree {
+            Tree::Atom(id) => self.atoms.as_slice().get(id.index()).map_or(0, |atom| {
+                atom.predicate.cost() + u32::from(atom.field.is_none()) * 50
+            }),
+            Tree::All(parts) | Tree::Any(parts) => sum(parts),
+            Tree::Not(inner) => self.cost(inner),
+            Tree::Selection(_) => 0,
+        }
+    }
+}
+
+fn has_placeholder(text: &str) -> bool {
+    let mut parts = text.split('%').skip(1);
+    parts.next().is_some_and(|name| !name.is_empty()) && parts.next().is_some()
+}
+
+/// What a value is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Kind {
+    #[default]
+    Text,
+    Regex,
+    Network,
+    Number(Compare),
+    Reference,
+}
+
+/// Every modifier that is known.
+const MODIFIERS: [&str; 28] = [
+    "contains",
+    "startswith",
+    "endswith",
+    "all",
+    "re",
+    "i",
+    "m",
+    "s",
+    "cased",
+    "cidr",
+    "windash",
+    "base64",
+    "base64offset",
+    "wide",
+    "utf16le",
+    "utf16be",
+    "utf16",
+    "exists",
+    "fieldref",
+    "gt",
+    "gte",
+    "lt",
+    "lte",
+    "neq",
+    "expand",
+    "ignorecase",
+    "multiline",
+    "dotall",
+];
+
+/// What stands behind a field's name.
+#[derive(Debug)]
+struct Modifiers {
+    how: How,
+    kind: Kind,
+    all: bool,
+    cased: bool,
+    windash: bool,
+    exists: bool,
+    expand: bool,
+    not_equal: bool,
+    base64: bool,
+    base64_offset: bool,
+    encoding: Encoding,
+    regex_flags: String,
+}
+
+impl Default for Modifiers {
+    fn default() -> Self {
+        Self {
+            how: How::Equals,
+            kind: Kind::Text,
+            all: false,
+            cased: false,
+            windash: false,
+            exists: false,
+            expand: false,
+            not_equal: false,
+            base64: false,
+            base64_offset: false,
+            encoding: Encoding::Utf8,
+            regex_flags: String::new(),
+        }
+    }
+}
+
+impl Modifiers {
+    fn parse<'a>(words: impl Iterator<Item = &'a str>, line: usize) -> Result<Self, Unusable> {
+        let mut found = Self::default();
+        let mut seen: Vec<&str> = Vec::new();
+        for word in words {
+            if seen.contains(&word) {
+                return Err(Unusable::new(
+                    line,
+                    format!("the modifier `{word}` stands twice"),
+                ));
+            }
+            found.add(word, line)?;
+            seen.push(word);
+        }
+        found.check(&seen, line)?;
+        Ok(found)
+    }
+
+    fn add(&mut self, word: &str, line: usize) -> Result<(), Unusable> {
+        match word {
+            "contains" => self.how(How::Contains, line)?,
+            "startswith" => self.how(How::StartsWith, line)?,
+            "endswith" => self.how(How::EndsWith, line)?,
+            "re" => self.kind(Kind::Regex, line)?,
+            "cidr" => self.kind(Kind::Network, line)?,
+            "fieldref" => self.kind(Kind::Reference, line)?,
+            "gt" => self.kind(Kind::Number(Compare::Greater), line)?,
+            "gte" => self.kind(Kind::Number(Compare::GreaterOrEqual), line)?,
+            "lt" => self.kind(Kind::Number(Compare::Less), line)?,
+            "lte" => self.kind(Kind::Number(Compare::LessOrEqual), line)?,
+            "i" | "ignorecase" => self.regex_flags.push('i'),
+            "m" | "multiline" => self.regex_flags.push('m'),
+            "s" | "dotall" => self.regex_flags.push('s'),
+            "all" => self.all = true,
+            "cased" => self.cased = true,
+            "windash" => self.windash = true,
+            "exists" => self.exists = true,
+            "expand" => self.expand = true,
+            "neq" => self.not_equal = true,
+            "base64" => self.base64 = true,
+            "base64offset" => self.base64_offset = true,
+            "wide" | "utf16le" => self.encoding = Encoding::Utf16Le,
+            "utf16be" => self.encoding = Encoding::Utf16Be,
+            "utf16" => self.encoding = Encoding::Utf16,
+            _ => {
+                let error = Unusable::new(line, format!("unknown modifier `{word}`"));
+                return Err(match super::nearest(word, MODIFIERS) {
+                    Some(near) => error.help(format!("did you mean `{near}`?")),
+                    None => error,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn how(&mut self, how: How, line: usize) -> Result<(), Unusable> {
+        if self.how != How::Equals {
+            let message = "`contains`, `startswith` and `endswith` exclude each other";
+            return Err(Unusable::new(line, message));
+        }
+        self.how = how;
+        Ok(())
+    }
+
+    fn kind(&mut self, kind: Kind, line: usize) -> Result<(), Unusable> {
+        if self.kind != Kind::Text {
+            let message = "`re`, `cidr`, `fieldref` and the comparisons exclude each other";
+            return Err(Unusable::new(line, message));
+        }
+        self.kind = kind;
+        Ok(())
+    }
+
+    /// A combination that would be read otherwise than it is meant is refused.
+    fn check(&self, seen: &[&str], line: usize) -> Result<(), Unusable> {
+        let refuse = |message: &str| Err(Unusable::new(line, message));
+        let transforms = self.windash || self.base64 || self.base64_offset;
+        if !self.regex_flags.is_empty() && self.kind != Kind::Regex {
+            return refuse("`i`, `m` and `s` go with `re` only");
+        }
+        if self.encoding != Encoding::Utf8 && !self.base64 && !self.base64_offset {
+            return Err(Unusable::new(
+                line,
+                "`wide` and `utf16` go with `base64` or `base64offset` only",
+            )
+            .help("such as `CommandLine|wide|base64offset|contains`"));
+        }
+        if self.kind != Kind::Text && transforms {
+            return refuse("`windash` and `base64` go with text only");
+        }
+        if !matches!(self.kind, Kind::Text | Kind::Reference)
+            && (self.how != How::Equals || self.cased)
+        {
+            return refuse("`contains`, `startswith`, `endswith` and `cased` go with text only");
+        }
+        if usize::from(self.windash) + usize::from(self.base64) + usize::from(self.base64_offset)
+            > 1
+        {
+            return refuse("`windash`, `base64` and `base64offset` exclude each other");
+        }
+        if self.exists && seen.len() > 1 {
+            return refuse("`exists` stands alone");
+        }
+        Ok(())
+    }
+
+    /// Null is a value only where nothing is asked of a text.
+    fn take_null(&self) -> bool {
+        self.kind == Kind::Text
+            && self.how == How::Equals
+            && !(self.windash || self.base64 || self.base64_offset)
+    }
+
+    fn flags(&self) -> String {
+        if self.regex_flags.is_empty() {
+            String::new()
+        } else {
+            format!("(?{})", self.regex_flags)
+        }
+    }
+
+    /// All texts that a value stands for.
+    fn spellings(&self, text: &str, line: usize) -> Result<Vec<Vec<Token>>, Unusable> {
+        if self.windash {
+            let variants = pattern::windash(text).map_err(|why| Unusable::new(line, why))?;
+            return Ok(variants.iter().map(|v| pattern::tokens(v)).collect());
+        }
+        let tokens = pattern::tokens(text);
+        if !self.base64 && !self.base64_offset {
+            return Ok(vec![tokens]);
+        }
+        let Some(plain) = pattern::plain(&tokens).filter(|plain| !plain.is_empty()) else {
+            return Err(
+                Unusable::new(line, format!("`{text}` cannot be encoded in base64"))
+                    .help("write a text without `*` and `?`, or put a backslash before them"),
+            );
+        };
+        let bytes = self.encoding.bytes(plain);
+        let encoded = if self.base64 {
+            vec![pattern::base64(&bytes)]
+        } else {
+            pattern::base64_offsets(&bytes)
+        };
+        Ok(encoded
+            .into_iter()
+            .map(|text| vec![Token::Text(text)])
+            .collect())
+    }
+}

@@ -1,0 +1,346 @@
+//! Sigma's text values: wildcards and escapes, the folding of case, and what the modifiers
+//! `windash`, `base64`, `base64offset` and `wide` make of a value. Every match here is the
+//! definition; an index may find more, never less.
+
+/// A `windash` value with more dashes than this is refused: each has five spellings.
+const MAX_DASHES: usize = 4;
+/// The dashes that Windows programs take for an option's.
+const DASHES: [char; 5] = ['-', '/', '\u{2013}', '\u{2014}', '\u{2015}'];
+
+/// A piece of a text value.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Token {
+    /// This text.
+    Text(String),
+    /// `?`: one character.
+    One,
+    /// `*`: any text, also none.
+    Many,
+}
+
+/// Appends `text` in lower case, one character after the other (so that what is a part of a text
+/// stays one when both are folded). U+212A becomes `k`, U+0130 becomes two characters.
+pub fn fold_into(text: &str, out: &mut String) {
+    if text.is_ascii() {
+        let start = out.len();
+        out.push_str(text);
+        if let Some(tail) = out.get_mut(start..) {
+            tail.make_ascii_lowercase();
+        }
+    } else {
+        out.extend(text.chars().flat_map(char::to_lowercase));
+    }
+}
+
+/// `text` in lower case, as [`fold_into`] has it.
+pub fn fold(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    fold_into(text, &mut out);
+    out
+}
+
+/// The bytes of `original` that became `start..start + len` of its folded text.
+pub fn unfold(original: &str, start: usize, len: usize) -> (usize, usize) {
+    if original.is_ascii() {
+        return (start, len);
+    }
+    let (mut folded, mut first, mut end) = (0, original.len(), original.len());
+    for (at, c) in original.char_indices() {
+        if folded <= start {
+            first = at;
+        }
+        if folded >= start + len {
+            end = at;
+            break;
+        }
+        folded += c.to_lowercase().map(char::len_utf8).sum::<usize>();
+    }
+    (first, end.saturating_sub(first))
+}
+
+/// Reads a value as it stands in a rule: `*` and `?` are wildcards unless a backslash stands
+/// before them; `\\` is one backslash, and so is one before any other character.
+pub fn tokens(value: &str) -> Vec<Token> {
+    let mut out: Vec<Token> = Vec::new();
+    let mut chars = value.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => push_char(
+                &mut out,
+                chars
+                    .next_if(|next| matches!(next, '*' | '?' | '\\'))
+                    .unwrap_or('\\'),
+            ),
+            '*' => push_many(&mut out),
+            '?' => out.push(Token::One),
+            c => push_char(&mut out, c),
+        }
+    }
+    out
+}
+
+fn push_char(out: &mut Vec<Token>, c: char) {
+    if let Some(Token::Text(text)) = out.last_mut() {
+        text.push(c);
+    } else {
+        out.push(Token::Text(c.into()));
+    }
+}
+
+fn push_many(out: &mut Vec<Token>) {
+    if out.last() != Some(&Token::Many) {
+        out.push(Token::Many);
+    }
+}
+
+/// The value with `*` before it, behind it, or both.
+pub fn open(mut tokens: Vec<Token>, before: bool, behind: bool) -> Vec<Token> {
+    if before && tokens.first() != Some(&Token::Many) {
+        tokens.insert(0, Token::Many);
+    }
+    if behind {
+        push_many(&mut tokens);
+    }
+    tokens
+}
+
+/// The text of a value without wildcards.
+pub fn plain(tokens: &[Token]) -> Option<&str> {
+    match tokens {
+        [] => Some(""),
+        [Token::Text(text)] => Some(text),
+        _ => None,
+    }
+}
+
+/// Whether the whole text is one that the tokens describe. Takes at most (text × longest piece
+/// between two `*`) steps.
+pub fn matches(tokens: &[Token], text: &str) -> bool {
+    let (mut token, mut at) = (0, 0);
+    // Where to go on after the last `*`, and how much text it has swallowed.
+    let mut star: Option<(usize, usize)> = None;
+    loop {
+        let rest = text.get(at..).unwrap_or_default();
+        let step = match tokens.get(token) {
+            None if rest.is_empty() => return true,
+            None => None,
+            Some(Token::Many) if token + 1 == tokens.len() => return true,
+            Some(Token::Many) => {
+                star = Some((token + 1, at));
+                Some(0)
+            }
+            Some(Token::One) => rest.chars().next().map(char::len_utf8),
+            Some(Token::Text(piece)) => rest.starts_with(piece.as_str()).then_some(piece.len()),
+        };
+        if let Some(step) = step {
+            token += 1;
+            at += step;
+            continue;
+        }
+        let Some((next, swallowed)) = star else {
+            return false;
+        };
+        let Some(c) = text.get(swallowed..).and_then(|rest| rest.chars().next()) else {
+            return false;
+        };
+        star = Some((next, swallowed + c.len_utf8()));
+        (token, at) = (next, swallowed + c.len_utf8());
+    }
+}
+
+/// The value in each spelling of its dashes: every `-` or `/` that begins an option (no word
+/// before it, a word behind it) stands for all of `-`, `/`, en dash, em dash and horizontal bar.
+///
+/// # Errors
+/// More than [`MAX_DASHES`] such dashes.
+pub fn windash(value: &str) -> Result<Vec<String>, String> {
+    let is_word = |c: &char| c.is_alphanumeric() || *c == '_';
+    let chars: Vec<char> = value.chars().collect();
+    let mut variants = vec![String::new()];
+    for (at, c) in chars.iter().enumerate() {
+        let after_word = at > 0 && chars.get(at - 1).is_some_and(is_word);
+        let before_word = chars.get(at + 1).is_some_and(is_word);
+        if !matches!(c, '-' | '/') || after_word || !before_word {
+            variants.iter_mut().for_each(|variant| variant.push(*c));
+            continue;
+        }
+        if variants.len() >= DASHES.len().pow(MAX_DASHES as u32) {
+            return Err(format!(
+                "`windash` on more than {MAX_DASHES} options in one value"
+            ));
+        }
+        variants = variants
+            .iter()
+            .flat_map(|variant| DASHES.map(|dash| format!("{variant}{dash}")))
+            .collect();
+    }
+    Ok(variants)
+}
+
+/// How a text becomes bytes before it is encoded in base64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// As it is.
+    Utf8,
+    /// `wide`, `utf16le`: two bytes a unit, the low one first.
+    Utf16Le,
+    /// `utf16be`: the high one first.
+    Utf16Be,
+    /// `utf16`: a byte order mark, then the low byte first.
+    Utf16,
+}
+
+impl Encoding {
+    /// The bytes of that text.
+    pub fn bytes(self, text: &str) -> Vec<u8> {
+        let units = text.encode_utf16();
+        match self {
+            Self::Utf8 => text.as_bytes().to_vec(),
+            Self::Utf16Le => units.flat_map(u16::to_le_bytes).collect(),
+            Self::Utf16Be => units.flat_map(u16::to_be_bytes).collect(),
+            Self::Utf16 => std::iter::once(0xfeff)
+                .chain(units)
+                .flat_map(u16::to_le_bytes)
+                .collect(),
+        }
+    }
+}
+
+/// Those bytes in base64 (RFC 4648, padded).
+pub fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or(0));
+        let group = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for place in 0..4 {
+            let digit = (group >> (18 - 6 * place) & 63) as usize;
+            out.push(if place <= chunk.len() {
+                char::from(ALPHABET[digit])
+            } else {
+                '='
+            });
+        }
+    }
+    out
+}
+
+/// What those bytes become in base64 wherever they begin in a longer text: one text for each of
+/// the three alignments, without the digits that depend on the neighbours. Empty ones are left
+/// out.
+pub fn base64_offsets(bytes: &[u8]) -> Vec<String> {
+    (0..3usize)
+        .filter_map(|shift| {
+            let mut shifted = vec![b' '; shift];
+            shifted.extend_from_slice(bytes);
+            let encoded = base64(&shifted);
+            let start = [0, 2, 3][shift];
+            let cut = [0, 3, 2][shifted.len() % 3];
+            let kept = encoded.get(start..encoded.len().saturating_sub(cut))?;
+            (!kept.is_empty()).then(|| kept.to_owned())
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn fits(pattern: &str, text: &str) -> bool {
+        matches(&tokens(pattern), text)
+    }
+
+    #[test]
+    fn wildcards_and_escapes() {
+        for (pattern, text, expected) in [
+            ("abc", "abc", true),
+            ("abc", "abcd", false),
+            ("a?c", "abc", true),
+            ("a?c", "aéc", true),
+            ("a?c", "ac", false),
+            ("a*c", "ac", true),
+            ("a*b*c", "a1b2b3c", true),
+            ("*?", "", false),
+            ("*?", "xyz", true),
+            ("*?b?*", "xaabz", true),
+            ("*1?", "a1", false),
+            ("*1?", "a12", true),
+            (r"a\*c", "a*c", true),
+            (r"a\*c", "abc", false),
+            (r"a\?c", "abc", false),
+            (r"\\*", r"\x", true),
+            (r"\\*", "x", false),
+            (r"c:\windows", r"c:\windows", true),
+            (r"\\\\host", r"\\host", true),
+            (r"\\\*", r"\*", true),
+            ("", "", true),
+            ("", "a", false),
+            ("*", "", true),
+        ] {
+            assert_eq!(fits(pattern, text), expected, "{pattern} on {text}");
+        }
+    }
+
+    #[test]
+    fn folding_knows_the_two_traps() {
+        assert_eq!(fold("\u{212a}EY \u{130}"), "key i\u{307}");
+        // A final sigma depends on its neighbours in `str::to_lowercase`, not here.
+        assert_eq!(fold("ΑΣ"), "ασ");
+        assert_eq!(unfold("\u{212a}ey", 1, 2), (3, 2));
+        assert_eq!(unfold("\u{130}x", 3, 1), (2, 1));
+        assert_eq!(unfold("AbC", 1, 1), (1, 1));
+    }
+
+    #[test]
+    fn windash_spells_each_option_in_five_ways() {
+        assert_eq!(windash(" -enc").unwrap().len(), 5);
+        assert!(
+            windash("/a -b")
+                .unwrap()
+                .contains(&"\u{2013}a \u{2014}b".into())
+        );
+        // Inside of a word, or before none, it is no option.
+        assert_eq!(
+            windash("well-known - / http://x").unwrap(),
+            [
+                "well-known - / http:/-x",
+                "well-known - / http://x",
+                "well-known - / http:/\u{2013}x",
+                "well-known - / http:/\u{2014}x",
+                "well-known - / http:/\u{2015}x"
+            ]
+        );
+        assert!(windash("-a -b -c -d -e").is_err());
+    }
+
+    #[test]
+    fn base64_is_found_at_each_alignment() {
+        assert_eq!(base64(b"a"), "YQ==");
+        assert_eq!(base64(b"ab"), "YWI=");
+        assert_eq!(base64(b"abc"), "YWJj");
+        for before in ["", "x", "xy", "xyz"] {
+            let whole = base64(format!("{before}secret word!").as_bytes());
+            let offsets = base64_offsets(b"secret word");
+            assert!(offsets.iter().any(|o| whole.contains(o)), "{before}");
+        }
+        assert_eq!(Encoding::Utf16Le.bytes("a"), [b'a', 0]);
+        assert_eq!(Encoding::Utf16.bytes("a"), [0xff, 0xfe, b'a', 0]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_part_stays_a_part_when_folded(a in "\\PC{0,6}", b in "\\PC{0,6}", c in "\\PC{0,6}") {
+            let whole = fold(&(a + &b + &c));
+            prop_assert!(whole.contains(&fold(&b)));
+        }
+
+        #[test]
+        fn wildcards_match_as_a_regex_does(pattern in "[ab*?]{0,8}", text in "[abc]{0,10}") {
+            let regex = format!("^{}$", pattern.replace('*', ".*").replace('?', "."));
+            let expected = regex::Regex::new(&regex).unwrap().is_match(&text);
+            prop_assert_eq!(fits(&pattern, &text), expected);
+        }
+    }
+}
