@@ -3,7 +3,6 @@
 //! Never reads anything else.
 
 #![expect(clippy::unwrap_used, reason = "a build script ends by panicking")]
-#![expect(clippy::print_stdout, reason = "cargo reads what it prints")]
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
