@@ -1,1 +1,283 @@
-//! Reads documents from files.
+//! Reads documents from files: `.evtx`, JSON (one object a line, one array, or objects one after
+//! the other) and the CSV of DetectLM's logger; plain, gzip, or members of a zip; recognised by
+//! content first and by name second. Streams: holds one record at a time and never a whole file.
+//! What cannot be read is a [`Problem`] with file and line, is counted, and stops nothing else.
+
+mod archive;
+mod csv;
+mod evtx;
+mod json;
+mod lines;
+
+use std::fs::File;
+use std::io::{self, BufReader, IsTerminal, Read, Seek, SeekFrom};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use walkdir::WalkDir;
+
+use crate::problem::Problem;
+
+/// The longest record, in bytes: what is longer is a problem.
+pub const MAX_RECORD: usize = 16 << 20;
+
+/// So many problems of one file are named; the rest are counted.
+const NAMED_PROBLEMS: u64 = 20;
+
+/// How much is buffered of a file; also how far into it one looks to recognise it.
+const BUFFER: usize = 1 << 16;
+
+/// Endings of the files that are read where a folder is named.
+const ENDINGS: [&str; 8] = ["evtx", "json", "ndjson", "jsonl", "csv", "log", "gz", "zip"];
+
+/// One document of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// The file, or `archive!member`.
+    pub file: &'a str,
+    /// Which of the file: `EventRecordID` in `.evtx`; the line, counted from 1, where each line is
+    /// a record; the object's number, counted from 1, in an array and in pretty-printed JSON.
+    pub number: u64,
+    /// A JSON object: checked, so that every JSON parser can read it.
+    pub source: &'a str,
+}
+
+/// What reading yields.
+#[derive(Debug)]
+pub enum Item<'a> {
+    /// A document.
+    Record(Record<'a>),
+    /// Something that cannot be read; reading goes on.
+    Problem(Problem),
+}
+
+/// How far reading is, for progress bars; shared between threads.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Bytes of the files as they lie on disk, that is compressed.
+    pub bytes: AtomicU64,
+    /// Records handed over.
+    pub records: AtomicU64,
+    /// Lines, records and files that could not be read, those not named included.
+    pub unreadable: AtomicU64,
+}
+
+/// A file to be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputFile {
+    /// Where it is; `-` is standard input.
+    pub path: PathBuf,
+    /// Its size; 0 if that is not known.
+    pub bytes: u64,
+}
+
+/// All files that the given paths lead to, in a fixed order.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs {
+    files: Vec<InputFile>,
+}
+
+impl Inputs {
+    /// Finds the files: those named, those in named folders (recursively, by name, what looks like
+    /// a recording), and standard input for `-`.
+    pub fn find(paths: &[PathBuf]) -> (Self, Vec<Problem>) {
+        let mut inputs = Self::default();
+        let mut problems = Vec::new();
+        for path in paths {
+            let before = inputs.files.len();
+            match path.metadata() {
+                _ if path.as_os_str() == "-" => inputs.files.push(InputFile {
+                    path: path.clone(),
+                    bytes: 0,
+                }),
+                Ok(metadata) if metadata.is_dir() => {
+                    inputs.find_in(path, &mut problems);
+                    if inputs.files.len() == before {
+                        problems.push(Problem::new(path, "the folder holds no recording").help(
+                            format!("files that end in .{} are read", ENDINGS.join(", .")),
+                        ));
+                    }
+                }
+                Ok(metadata) => inputs.files.push(InputFile {
+                    path: path.clone(),
+                    bytes: metadata.len(),
+                }),
+                Err(error) => problems.push(unopened(path, &error)),
+            }
+        }
+        (inputs, problems)
+    }
+
+    fn find_in(&mut self, folder: &Path, problems: &mut Vec<Problem>) {
+        for entry in WalkDir::new(folder).sort_by_file_name() {
+            match entry {
+                Ok(entry) if entry.file_type().is_file() && is_recording(entry.path()) => {
+                    self.files.push(InputFile {
+                        bytes: entry.metadata().map_or(0, |metadata| metadata.len()),
+                        path: entry.into_path(),
+                    });
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    let path = error.path().unwrap_or(folder).to_path_buf();
+                    problems.push(Problem::new(path, error.to_string()));
+                }
+            }
+        }
+    }
+
+    /// The files, in the order in which they are read.
+    pub fn files(&self) -> &[InputFile] {
+        &self.files
+    }
+
+    /// Their size on disk, standard input not counted.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes).sum()
+    }
+
+    /// Reads all files, one after the other, until `each` says [`ControlFlow::Break`].
+    pub fn read(
+        &self,
+        progress: &Progress,
+        each: &mut dyn FnMut(Item<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        self.files
+            .iter()
+            .try_for_each(|file| file.read(progress, each))
+    }
+}
+
+impl InputFile {
+    /// Reads this file until `each` says [`ControlFlow::Break`].
+    pub fn read(
+        &self,
+        progress: &Progress,
+        each: &mut dyn FnMut(Item<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let name = self.path.to_string_lossy();
+        let mut sink = Sink {
+            file: &name,
+            progress,
+            unreadable: 0,
+            each,
+        };
+        if self.path.as_os_str() == "-" {
+            let stdin = io::stdin();
+            if stdin.is_terminal() {
+                return sink.problem(None, "standard input is a terminal", Some("pipe a file in"));
+            }
+            let counted = Counted {
+                inner: stdin.lock(),
+                progress,
+            };
+            let mut input = BufReader::with_capacity(BUFFER, counted);
+            return archive::read(&mut input, &name, 0, &mut sink);
+        }
+        match File::open(&self.path) {
+            Ok(file) => {
+                let counted = Counted {
+                    inner: file,
+                    progress,
+                };
+                archive::read_file(counted, &name, &mut sink)
+            }
+            Err(error) => sink.pass_on(unopened(&self.path, &error)),
+        }
+    }
+}
+
+fn unopened(path: &Path, error: &io::Error) -> Problem {
+    let problem = Problem::new(path, format!("cannot be opened: {error}"));
+    match error.kind() {
+        io::ErrorKind::NotFound => problem.help("check the path"),
+        io::ErrorKind::PermissionDenied => problem.help("ask for the right to read it"),
+        _ => problem,
+    }
+}
+
+/// By its ending, or, for recordings that lost theirs, because it begins as `.evtx` does.
+fn is_recording(path: &Path) -> bool {
+    let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
+    if ENDINGS.iter().any(|known| ending == *known) {
+        return true;
+    }
+    let mut start = [0; evtx::MAGIC.len()];
+    File::open(path).is_ok_and(|mut file| file.read_exact(&mut start).is_ok())
+        && start == evtx::MAGIC
+}
+
+/// Counts the bytes that are read.
+struct Counted<'a, R> {
+    inner: R,
+    progress: &'a Progress,
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        let bytes = &self.progress.bytes;
+        bytes.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+}
+
+impl<R: Seek> Seek for Counted<'_, R> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.inner.seek(to)
+    }
+}
+
+/// Where the records and problems of one file go.
+struct Sink<'a> {
+    file: &'a str,
+    progress: &'a Progress,
+    unreadable: u64,
+    each: &'a mut dyn FnMut(Item<'_>) -> ControlFlow<()>,
+}
+
+impl Sink<'_> {
+    /// Hands over an object that `json::check` has seen, or that we wrote ourselves.
+    fn record(&mut self, number: u64, source: &str) -> ControlFlow<()> {
+        self.progress.records.fetch_add(1, Ordering::Relaxed);
+        (self.each)(Item::Record(Record {
+            file: self.file,
+            number,
+            source,
+        }))
+    }
+
+    fn problem(
+        &mut self,
+        line: Option<usize>,
+        message: impl Into<String>,
+        help: Option<&str>,
+    ) -> ControlFlow<()> {
+        let mut problem = Problem::new(self.file, message);
+        problem.line = line;
+        problem.help = help.map(Into::into);
+        self.pass_on(problem)
+    }
+
+    fn pass_on(&mut self, problem: Problem) -> ControlFlow<()> {
+        self.progress.unreadable.fetch_add(1, Ordering::Relaxed);
+        self.unreadable += 1;
+        if self.unreadable <= NAMED_PROBLEMS {
+            (self.each)(Item::Problem(problem))
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+
+    /// Says how many problems were not named.
+    fn finish(&mut self) -> ControlFlow<()> {
+        let unnamed = self.unreadable.saturating_sub(NAMED_PROBLEMS);
+        self.unreadable = 0;
+        if unnamed == 0 {
+            return ControlFlow::Continue(());
+        }
+        let message = format!("{unnamed} more records of this file cannot be read");
+        (self.each)(Item::Problem(Problem::new(self.file, message)))
+    }
+}

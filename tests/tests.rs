@@ -1,4 +1,5 @@
 //! The integration tests, one binary: each module is a suite.
 
+mod input;
 mod support;
 mod tidy;

@@ -13,8 +13,8 @@ use super::{FieldId, Fields};
 use crate::alert::AlertLevel;
 use crate::finding::Earlier;
 
-/// Objects and arrays nested deeper than this are not looked into.
-const MAX_DEPTH: usize = 32;
+/// Documents nested deeper are refused: parsers recurse, and most of them stop at 128.
+pub(crate) const MAX_DEPTH: usize = 100;
 
 /// Why a document cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +51,10 @@ impl Reader {
         if !source.trim_start().starts_with('{') {
             return Err(ReadError("it begins with no `{`".into()));
         }
+        if is_deep(source) {
+            let message = format!("it is nested deeper than {MAX_DEPTH} levels");
+            return Err(ReadError(message));
+        }
         // serde_json refuses lone surrogates, which command lines may hold, and takes longer for
         // the same walk (benches/read.rs).
         let mut deserializer = sonic_rs::Deserializer::from_str(source).utf8_lossy();
@@ -63,7 +67,6 @@ impl Reader {
         let seed = Place {
             walk: &mut walk,
             node: Some(Shapes::ROOT),
-            depth: 0,
         };
         seed.deserialize(&mut deserializer)
             .and_then(|()| deserializer.end())
@@ -76,6 +79,30 @@ impl Reader {
 /// The first line: the rest quotes the document.
 fn short(message: &str) -> String {
     message.lines().next().unwrap_or_default().to_owned()
+}
+
+/// Whether JSON is nested deeper than [`MAX_DEPTH`], found without recursion.
+pub(crate) fn is_deep(json: &str) -> bool {
+    let json = json.as_bytes();
+    let brackets = memchr::memchr2_iter(b'{', b'[', json);
+    if brackets.take(MAX_DEPTH + 1).count() <= MAX_DEPTH {
+        return false;
+    }
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => depth += 1,
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return true;
+        }
+    }
+    false
 }
 
 struct Walk<'r, 's> {
@@ -210,14 +237,13 @@ fn number(text: &str) -> f64 {
 struct Place<'w, 'r, 's> {
     walk: &'w mut Walk<'r, 's>,
     node: Option<NodeId>,
-    depth: usize,
 }
 
 impl<'de> DeserializeSeed<'de> for Place<'_, '_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        if self.depth > MAX_DEPTH || (self.node.is_none() && !self.walk.reader.all_values) {
+        if self.node.is_none() && !self.walk.reader.all_values {
             deserializer.deserialize_ignored_any(IgnoredAny).map(|_| ())
         } else {
             deserializer.deserialize_any(self)
@@ -296,21 +322,16 @@ impl<'de> Visitor<'de> for Place<'_, '_, '_> {
             map.next_value_seed(Place {
                 walk: self.walk,
                 node,
-                depth: self.depth + 1,
             })?;
         }
         Ok(())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        if self.depth == 0 {
-            return Err(A::Error::custom("it is an array"));
-        }
         while seq
             .next_element_seed(Place {
                 walk: self.walk,
                 node: self.node,
-                depth: self.depth + 1,
             })?
             .is_some()
         {}
