@@ -1,5 +1,7 @@
 //! Reading documents from files, as they are and damaged.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use std::fs;
 use std::io::Write;
 use std::ops::ControlFlow;
