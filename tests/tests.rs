@@ -1,5 +1,6 @@
 //! The integration tests, one binary: each module is a suite.
 
 mod input;
+mod modules;
 mod support;
 mod tidy;
