@@ -27,6 +27,40 @@ impl Evidence {
     /// The longest value that is kept, in bytes: a command line of 32 KB says no more than its
     /// neighbourhood of the match.
     pub const MAX_VALUE: usize = 1024;
+
+    /// Evidence with the value cut to what is kept, around the span (whose ends are boundaries of
+    /// characters).
+    pub fn new(selection: &str, field: &str, value: &str, span: Option<(usize, usize)>) -> Self {
+        let (value, span) = cut(value, span);
+        Self {
+            selection: selection.to_owned(),
+            field: field.to_owned(),
+            value,
+            span,
+        }
+    }
+}
+
+/// The value, cut to [`Evidence::MAX_VALUE`] bytes around the span, and the span in what is left.
+fn cut(value: &str, span: Option<(usize, usize)>) -> (String, Option<(usize, usize)>) {
+    let max = Evidence::MAX_VALUE;
+    if value.len() <= max {
+        return (value.to_owned(), span);
+    }
+    let (start, len) = span.unwrap_or((0, 0));
+    let around = max.saturating_sub(len) / 2;
+    let first = start.saturating_sub(around).min(value.len() - max);
+    let first = value.ceil_char_boundary(first.min(start));
+    let end = value.floor_char_boundary((first + max).min(value.len()));
+    let kept = value.get(first..end).unwrap_or_default().to_owned();
+    let span = span.map(|(start, len)| {
+        let start = start.saturating_sub(first).min(kept.len());
+        (
+            start,
+            kept.floor_char_boundary((start + len).min(kept.len())) - start,
+        )
+    });
+    (kept, span)
 }
 
 /// What the second engine, sigma-rust, says of a finding.
@@ -210,5 +244,36 @@ impl Verdict {
             }
         }
         names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_cut_value_still_shows_the_match(
+            before in 0usize..3000,
+            found in "[a-zé]{1,20}",
+            behind in 0usize..3000,
+        ) {
+            let value = format!("{}{found}{}", "é".repeat(before), "x".repeat(behind));
+            let (kept, span) = cut(&value, Some((before * 2, found.len())));
+            let (start, len) = span.unwrap();
+            prop_assert!(kept.len() <= Evidence::MAX_VALUE);
+            prop_assert_eq!(&kept[start..start + len], found.as_str());
+        }
+
+        #[test]
+        fn any_span_is_survived(value in "\\PC{0,2000}", start in 0usize..4000, len in 0usize..4000) {
+            let start = value.floor_char_boundary(start.min(value.len()));
+            let end = value.floor_char_boundary((start + len).min(value.len()));
+            let (kept, span) = cut(&value, Some((start, end - start)));
+            let (start, len) = span.unwrap();
+            prop_assert!(kept.get(start..start + len).is_some());
+        }
     }
 }

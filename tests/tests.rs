@@ -2,5 +2,6 @@
 
 mod input;
 mod modules;
+mod sigma;
 mod support;
 mod tidy;

@@ -1,1 +1,249 @@
-//! The detector that runs Sigma rules.
+//! The detector that runs Sigma rules: an event's route says which rules it is put to, a literal
+//! index which of those could hold, the rules' trees which do. Each finding carries its evidence
+//! and the opinion of a second engine. An event that nothing is found on costs no allocation.
+
+mod evidence;
+mod index;
+mod pivot;
+mod scratch;
+mod second;
+
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustc_hash::FxHashMap;
+
+use super::{Detector, Inspection};
+use crate::alert::AlertLevels;
+use crate::finding::{Finding, SecondOpinion};
+use crate::rule::{Rule, RuleSet};
+use crate::taxonomy::{Event, FieldId, Fields, LogSource, Route};
+use index::Index;
+use pivot::Needle;
+use scratch::{Asked, Scratch};
+use second::Second;
+
+/// Routes that a thread remembers before it begins anew; anyone may invent event ids.
+const MAX_ROUTES: usize = 4096;
+
+/// Runs a [`RuleSet`].
+pub struct SigmaDetector {
+    shared: Arc<Shared>,
+    /// The index of each route that this thread has seen. The flag says whether the event id is
+    /// what the event's field says.
+    routes: FxHashMap<(Route, bool), Arc<Index>>,
+    scratch: Scratch,
+    hits: Vec<u32>,
+}
+
+/// What all threads share.
+struct Shared {
+    rules: Arc<RuleSet>,
+    levels: AlertLevels,
+    names: Vec<Box<str>>,
+    name: Arc<str>,
+    pivots: Vec<Option<Vec<Needle>>>,
+    /// The event ids that each rule can hold for, if it says.
+    event_ids: Vec<Option<Vec<u32>>>,
+    /// The rules of each log source.
+    sources: Vec<(LogSource, Vec<u32>)>,
+    /// One index for all routes that are put to the same rules.
+    indices: Mutex<FxHashMap<Box<[u32]>, Arc<Index>>>,
+    second: Second,
+}
+
+impl SigmaDetector {
+    /// A detector for those rules, which were loaded with those fields. `levels` says what a
+    /// finding asks for on its document.
+    pub fn new(rules: Arc<RuleSet>, fields: &Fields, levels: AlertLevels) -> Self {
+        let mut sources: Vec<(LogSource, Vec<u32>)> = Vec::new();
+        let mut numbers: FxHashMap<&LogSource, usize> = FxHashMap::default();
+        for (rule, number) in rules.rules.iter().zip(0u32..) {
+            let at = *numbers.entry(&rule.log_source).or_insert(sources.len());
+            if at == sources.len() {
+                sources.push((rule.log_source.clone(), Vec::new()));
+            }
+            if let Some((_, of_source)) = sources.get_mut(at) {
+                of_source.push(number);
+            }
+        }
+        let names = (0..u16::try_from(fields.len()).unwrap_or(u16::MAX))
+            .map(|number| fields.name(FieldId(number)).into())
+            .collect();
+        let pivots = rules
+            .rules
+            .iter()
+            .map(|rule| pivot::pivot(rule, &rules.atoms));
+        let event_ids = rules
+            .rules
+            .iter()
+            .map(|rule| pivot::event_ids(rule, &rules.atoms));
+        let shared = Shared {
+            levels,
+            names,
+            name: "sigma".into(),
+            pivots: pivots.collect(),
+            event_ids: event_ids.collect(),
+            sources,
+            indices: Mutex::default(),
+            second: Second::new(rules.rules.len()),
+            rules,
+        };
+        Self::sharing(Arc::new(shared))
+    }
+
+    fn sharing(shared: Arc<Shared>) -> Self {
+        let scratch = Scratch::new(
+            shared.names.len(),
+            shared.rules.atoms.len(),
+            shared.rules.rules.len(),
+        );
+        Self {
+            shared,
+            routes: FxHashMap::default(),
+            scratch,
+            hits: Vec::new(),
+        }
+    }
+
+    /// The rules that hold for the event, as positions in [`RuleSet::rules`], ascending.
+    pub fn hits(&mut self, event: &Event<'_>) -> &[u32] {
+        let index = self.index(event);
+        self.scratch.begin();
+        self.hits.clear();
+        index.wake(event, &mut self.scratch);
+        let candidates = self.scratch.take_candidates();
+        self.keep_those_that_hold(event, &candidates);
+        self.scratch.give_back(candidates);
+        &self.hits
+    }
+
+    /// The same, found by asking every rule of the event's log sources: the definition that the
+    /// index is tested against.
+    pub fn hits_by_full_walk(&mut self, event: &Event<'_>) -> &[u32] {
+        let rules = self.shared.routed(event.route(), None);
+        self.scratch.begin();
+        self.hits.clear();
+        self.keep_those_that_hold(event, &rules);
+        &self.hits
+    }
+
+    fn keep_those_that_hold(&mut self, event: &Event<'_>, candidates: &[u32]) {
+        let set = &*self.shared.rules;
+        for number in candidates {
+            let Some(rule) = set.rules.get(*number as usize) else {
+                continue;
+            };
+            let asked = Asked {
+                atoms: &set.atoms,
+                rule,
+            };
+            if self.scratch.holds(asked, event, &rule.condition) {
+                self.hits.push(*number);
+            }
+        }
+    }
+
+    fn index(&mut self, event: &Event<'_>) -> Arc<Index> {
+        let route = event.route();
+        let sure = says_event_id(event, route.event_id);
+        if self.routes.len() >= MAX_ROUTES {
+            self.routes.clear();
+        }
+        match self.routes.entry((route, sure)) {
+            Entry::Occupied(known) => known.get().clone(),
+            Entry::Vacant(new) => {
+                let event_id = sure.then_some(route.event_id);
+                new.insert(self.shared.index(route, event_id)).clone()
+            }
+        }
+    }
+
+    fn finding(&mut self, number: u32, event: &Event<'_>) -> Option<Finding> {
+        let shared = &*self.shared;
+        let set = &*shared.rules;
+        let rule: &Rule = set.rules.get(number as usize)?;
+        let asked = Asked {
+            atoms: &set.atoms,
+            rule,
+        };
+        let opinion: SecondOpinion =
+            shared
+                .second
+                .opinion(number as usize, rule, &set.atoms, &shared.names, event);
+        Some(Finding {
+            detector: shared.name.clone(),
+            rule_id: rule.id.clone(),
+            rule: rule.title.clone(),
+            level: rule.level,
+            alert_level: shared.levels.of(rule.level),
+            techniques: rule.techniques.clone(),
+            score: None,
+            evidence: evidence::collect(asked, &shared.names, event, &mut self.scratch),
+            second_opinion: Some(opinion),
+        })
+    }
+}
+
+impl Shared {
+    /// The rules for a route, ascending; only those that can hold for the event id, if it is sure.
+    fn routed(&self, route: Route, event_id: Option<u32>) -> Vec<u32> {
+        let mut rules: Vec<u32> = self
+            .sources
+            .iter()
+            .filter(|(source, _)| route.fits(source))
+            .flat_map(|(_, rules)| rules)
+            .copied()
+            .filter(
+                |rule| match (event_id, self.event_ids.get(*rule as usize)) {
+                    (Some(id), Some(Some(ids))) => ids.contains(&id),
+                    _ => true,
+                },
+            )
+            .collect();
+        rules.sort_unstable();
+        rules
+    }
+
+    fn index(&self, route: Route, event_id: Option<u32>) -> Arc<Index> {
+        let rules = self.routed(route, event_id);
+        let mut indices = self.indices.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(index) = indices.get(rules.as_slice()) {
+            return index.clone();
+        }
+        let index = Arc::new(Index::new(&rules, &self.pivots));
+        indices.insert(rules.into(), index.clone());
+        index
+    }
+}
+
+/// Whether the event's one `EventID` is exactly that number, so that rules for others cannot hold.
+fn says_event_id(event: &Event<'_>, event_id: u32) -> bool {
+    let mut values = event.values(FieldId::EVENT_ID);
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return false;
+    };
+    !value.text.starts_with(['0', '+']) && value.text.parse() == Ok(event_id)
+}
+
+impl Detector for SigmaDetector {
+    fn name(&self) -> &str {
+        "sigma"
+    }
+
+    fn fork(&self) -> Box<dyn Detector> {
+        Box::new(Self::sharing(self.shared.clone()))
+    }
+
+    fn inspect(&mut self, events: &[Event<'_>], out: &mut Inspection) {
+        for (position, event) in events.iter().enumerate() {
+            let count = self.hits(event).len();
+            for at in 0..count {
+                let number = self.hits.get(at).copied();
+                if let Some(finding) = number.and_then(|number| self.finding(number, event)) {
+                    out.findings.push((position, finding));
+                }
+            }
+        }
+    }
+}

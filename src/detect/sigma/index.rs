@@ -1,0 +1,146 @@
+//! The literal index of one set of rules: which of them a document could possibly fulfil. Built
+//! from pivots, so it wakes too many rules, never too few; the trees decide.
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use rustc_hash::FxHashMap;
+
+use super::pivot::Needle;
+use super::scratch::Scratch;
+use crate::rule::predicate::How;
+use crate::taxonomy::{Event, FieldId};
+
+/// More text than this is searched with the small automaton, not the fast one, in bytes.
+const FAST_LIMIT: usize = 64 * 1024;
+
+/// The rules of one or more routes.
+#[derive(Debug)]
+pub(super) struct Index {
+    /// Those without a pivot.
+    always: Vec<u32>,
+    fields: Vec<FieldIndex>,
+}
+
+/// The needles of one field.
+#[derive(Debug)]
+struct FieldIndex {
+    field: Option<FieldId>,
+    equal: FxHashMap<Box<str>, Vec<u32>>,
+    parts: Option<AhoCorasick>,
+    /// For each pattern of `parts`, the rules that it wakes and where it must stand.
+    woken: Vec<Vec<(How, u32)>>,
+}
+
+/// A field's needles while they are collected.
+#[derive(Default)]
+struct Collected {
+    equal: FxHashMap<Box<str>, Vec<u32>>,
+    texts: Vec<Box<str>>,
+    numbers: FxHashMap<Box<str>, usize>,
+    woken: Vec<Vec<(How, u32)>>,
+}
+
+impl Index {
+    /// An index over those rules; `pivots` has a row for each rule there is.
+    pub(super) fn new(rules: &[u32], pivots: &[Option<Vec<Needle>>]) -> Self {
+        let mut always = Vec::new();
+        let mut collected: FxHashMap<Option<FieldId>, Collected> = FxHashMap::default();
+        for rule in rules {
+            match pivots.get(*rule as usize) {
+                Some(Some(needles)) => {
+                    for needle in needles {
+                        collected
+                            .entry(needle.field)
+                            .or_default()
+                            .add(needle, *rule);
+                    }
+                }
+                _ => always.push(*rule),
+            }
+        }
+        let mut fields = Vec::new();
+        for (field, needles) in collected {
+            let size: usize = needles.texts.iter().map(|text| text.len()).sum();
+            let kind = (size < FAST_LIMIT).then_some(AhoCorasickKind::DFA);
+            let parts = AhoCorasick::builder()
+                .kind(kind)
+                .build(needles.texts.iter().map(|t| t.as_bytes()));
+            match parts {
+                Ok(parts) => fields.push(FieldIndex {
+                    field,
+                    equal: needles.equal,
+                    parts: (!needles.texts.is_empty()).then_some(parts),
+                    woken: needles.woken,
+                }),
+                // Too many for an automaton: these rules are asked always.
+                Err(_) => {
+                    always.extend(needles.woken.iter().flatten().map(|(_, rule)| *rule));
+                    always.extend(needles.equal.values().flatten());
+                }
+            }
+        }
+        fields.sort_by_key(|index| index.field);
+        always.sort_unstable();
+        always.dedup();
+        Self { always, fields }
+    }
+
+    /// Puts every rule that the event could fulfil among the scratch's candidates.
+    pub(super) fn wake(&self, event: &Event<'_>, scratch: &mut Scratch) {
+        for index in &self.fields {
+            let (first, count) = scratch.folded(event, index.field);
+            for number in first..first + count {
+                scratch.with_value(number, |value, waker| index.wake(value, waker));
+            }
+        }
+        scratch.wake_all(&self.always);
+    }
+}
+
+impl Collected {
+    fn add(&mut self, needle: &Needle, rule: u32) {
+        if needle.how == How::Equals {
+            self.equal
+                .entry(needle.text.clone())
+                .or_default()
+                .push(rule);
+            return;
+        }
+        let next = self.texts.len();
+        let number = *self.numbers.entry(needle.text.clone()).or_insert(next);
+        if number == next {
+            self.texts.push(needle.text.clone());
+            self.woken.push(Vec::new());
+        }
+        if let Some(woken) = self.woken.get_mut(number) {
+            woken.push((needle.how, rule));
+        }
+    }
+}
+
+impl FieldIndex {
+    fn wake(&self, value: &str, mut waker: impl FnMut(u32)) {
+        if !self.equal.is_empty()
+            && let Some(rules) = self.equal.get(value)
+        {
+            rules.iter().for_each(|rule| waker(*rule));
+        }
+        let Some(parts) = &self.parts else {
+            return;
+        };
+        for found in parts.find_overlapping_iter(value.as_bytes()) {
+            let Some(woken) = self.woken.get(found.pattern().as_usize()) else {
+                continue;
+            };
+            for (how, rule) in woken {
+                let stands = match how {
+                    How::StartsWith => found.start() == 0,
+                    How::EndsWith => found.end() == value.len(),
+                    How::Contains | How::Equals => true,
+                };
+                if stands {
+                    waker(*rule);
+                }
+            }
+        }
+    }
+}

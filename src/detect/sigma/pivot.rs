@@ -1,0 +1,274 @@
+//! What must be there for a rule to hold: its *pivot*, texts of which one stands in every document
+//! that the rule holds for, and the event ids that it can hold for. Both may only ask too little:
+//! an index over them finds more documents than the rules do, never fewer.
+
+use regex_syntax::hir::{Class, Hir, HirKind};
+
+use crate::rule::Rule;
+use crate::rule::pattern::{Token, fold};
+use crate::rule::predicate::{Atom, How, Predicate};
+use crate::rule::tree::Tree;
+use crate::taxonomy::FieldId;
+
+/// A text that stands in a field's folded values.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Needle {
+    /// The field; `None`: any.
+    pub(super) field: Option<FieldId>,
+    /// Where in the value.
+    pub(super) how: How,
+    /// The text, folded; never empty.
+    pub(super) text: Box<str>,
+}
+
+/// Alternatives of which one must be there, and how often that is expected: less is better.
+#[derive(Clone, Debug)]
+struct Clause {
+    cost: f64,
+    needles: Vec<Needle>,
+}
+
+/// The rule's pivot; `None` if there is none, so that the rule is asked of every document.
+pub(super) fn pivot(rule: &Rule, atoms: &[Atom]) -> Option<Vec<Needle>> {
+    let clause = Finder { rule, atoms }.clause(&rule.condition)?;
+    let mut needles = clause.needles;
+    needles.sort_by(|a, b| (a.field, a.how, &a.text).cmp(&(b.field, b.how, &b.text)));
+    needles.dedup();
+    Some(needles)
+}
+
+/// The event ids, in canonical decimal, one of which the rule needs; `None` if it does not say.
+pub(super) fn event_ids(rule: &Rule, atoms: &[Atom]) -> Option<Vec<u32>> {
+    Finder { rule, atoms }.event_ids(&rule.condition)
+}
+
+struct Finder<'a> {
+    rule: &'a Rule,
+    atoms: &'a [Atom],
+}
+
+impl Finder<'_> {
+    fn selection(&self, number: usize) -> Option<&Tree> {
+        self.rule.selections.get(number).map(|s| &s.tree)
+    }
+
+    fn clause(&self, tree: &Tree) -> Option<Clause> {
+        match tree {
+            Tree::Atom(id) => of_atom(self.atoms.get(id.index())?),
+            Tree::Selection(number) => self.clause(self.selection(*number)?),
+            Tree::All(parts) => parts
+                .iter()
+                .filter_map(|part| self.clause(part))
+                .min_by(|a, b| a.cost.total_cmp(&b.cost)),
+            Tree::Any(parts) => {
+                let mut whole = Clause {
+                    cost: 0.0,
+                    needles: Vec::new(),
+                };
+                for part in parts {
+                    let clause = self.clause(part)?;
+                    whole.cost += clause.cost;
+                    whole.needles.extend(clause.needles);
+                }
+                Some(whole)
+            }
+            // What must not be there says nothing of what must.
+            Tree::Not(_) => None,
+        }
+    }
+
+    fn event_ids(&self, tree: &Tree) -> Option<Vec<u32>> {
+        match tree {
+            Tree::Atom(id) => match self.atoms.get(id.index())? {
+                Atom {
+                    field: Some(FieldId::EVENT_ID),
+                    predicate:
+                        Predicate::Text {
+                            how: How::Equals,
+                            text,
+                            ..
+                        },
+                } => Some(text.parse().ok().into_iter().collect()),
+                _ => None,
+            },
+            Tree::Selection(number) => self.event_ids(self.selection(*number)?),
+            Tree::All(parts) => parts.iter().find_map(|part| self.event_ids(part)),
+            Tree::Any(parts) => {
+                let mut ids = Vec::new();
+                for part in parts {
+                    ids.extend(self.event_ids(part)?);
+                }
+                Some(ids)
+            }
+            Tree::Not(_) => None,
+        }
+    }
+}
+
+fn of_atom(atom: &Atom) -> Option<Clause> {
+    // Routes have sorted these already: nearly every document of one has the same.
+    if matches!(
+        atom.field,
+        Some(FieldId::EVENT_ID | FieldId::CHANNEL | FieldId::PROVIDER)
+    ) {
+        return None;
+    }
+    let needles = match &atom.predicate {
+        Predicate::Text { how, text, .. } => vec![(*how, fold(text))],
+        Predicate::Wildcard { tokens, .. } => vec![of_wildcard(tokens)?],
+        Predicate::Regex(expression) => of_regex(expression.0.as_str())?
+            .into_iter()
+            .map(|text| (How::Contains, text))
+            .collect(),
+        _ => return None,
+    };
+    if needles.iter().any(|(_, text)| text.is_empty()) {
+        return None;
+    }
+    let keyword = if atom.field.is_none() { 4.0 } else { 1.0 };
+    let cost = needles
+        .iter()
+        .map(|(how, text)| expected(*how, text))
+        .sum::<f64>()
+        * keyword;
+    let needles = needles
+        .into_iter()
+        .map(|(how, text)| Needle {
+            field: atom.field,
+            how,
+            text: text.into(),
+        })
+        .collect();
+    Some(Clause { cost, needles })
+}
+
+/// How often a text is expected to be there, by its length; an estimate for choosing only.
+fn expected(how: How, text: &str) -> f64 {
+    let length = text.len() as f64;
+    match how {
+        How::Contains => 4.0 / (length * length),
+        How::StartsWith => 3.0 / (length + 1.0),
+        How::EndsWith => 1.5 / (length * length),
+        How::Equals => 2.0 / (length * length),
+    }
+}
+
+/// The longest piece.
+fn of_wildcard(tokens: &[Token]) -> Option<(How, String)> {
+    tokens
+        .iter()
+        .enumerate()
+        .filter_map(|(at, token)| match token {
+            Token::Text(text) if at == 0 => Some((How::StartsWith, fold(text))),
+            Token::Text(text) if at + 1 == tokens.len() => Some((How::EndsWith, fold(text))),
+            Token::Text(text) => Some((How::Contains, fold(text))),
+            _ => None,
+        })
+        .max_by_key(|(_, text)| text.len())
+}
+
+/// Folded texts of which one stands in the folded form of whatever the regex matches.
+fn of_regex(source: &str) -> Option<Vec<String>> {
+    let hir = regex_syntax::Parser::new().parse(source).ok()?;
+    literals(&hir)
+}
+
+fn literals(hir: &Hir) -> Option<Vec<String>> {
+    match hir.kind() {
+        HirKind::Literal(_) | HirKind::Class(_) => exact(hir).map(|text| vec![text]),
+        HirKind::Capture(capture) => literals(&capture.sub),
+        HirKind::Repetition(repetition) if repetition.min >= 1 => literals(&repetition.sub),
+        HirKind::Alternation(branches) => {
+            let mut all = Vec::new();
+            for branch in branches {
+                all.extend(literals(branch)?);
+            }
+            Some(all)
+        }
+        HirKind::Concat(parts) => {
+            let mut best: Option<Vec<String>> = None;
+            let mut offer = |texts: Vec<String>| {
+                if best.as_ref().is_none_or(|best| worth(&texts) > worth(best)) {
+                    best = Some(texts);
+                }
+            };
+            let mut run = String::new();
+            for part in parts {
+                if let Some(text) = exact(part) {
+                    run.push_str(&text);
+                    continue;
+                }
+                if !run.is_empty() {
+                    offer(vec![std::mem::take(&mut run)]);
+                }
+                if let Some(texts) = literals(part) {
+                    offer(texts);
+                }
+            }
+            if !run.is_empty() {
+                offer(vec![run]);
+            }
+            best
+        }
+        _ => None,
+    }
+}
+
+/// The one folded text that this part can match; a class only if all its characters fold to the
+/// same (`[kK\u{212a}]` does, `[sS\u{17f}]` does not).
+fn exact(hir: &Hir) -> Option<String> {
+    match hir.kind() {
+        HirKind::Literal(literal) => Some(fold(std::str::from_utf8(&literal.0).ok()?)),
+        HirKind::Capture(capture) => exact(&capture.sub),
+        HirKind::Class(Class::Unicode(class)) => {
+            let mut only: Option<String> = None;
+            for range in class.iter() {
+                if range.len() > 4 {
+                    return None;
+                }
+                for c in range.start()..=range.end() {
+                    let folded: String = c.to_lowercase().collect();
+                    if only.as_ref().is_some_and(|only| *only != folded) {
+                        return None;
+                    }
+                    only = Some(folded);
+                }
+            }
+            only
+        }
+        _ => None,
+    }
+}
+
+fn worth(texts: &[String]) -> isize {
+    let shortest = texts.iter().map(String::len).min().unwrap_or(0);
+    (shortest * 4) as isize - texts.len() as isize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_regex_gives_the_texts_that_it_needs() {
+        let texts = |source| of_regex(source).map(|t| t.join("|"));
+        assert_eq!(texts(r"\\Cmd\.exe$").as_deref(), Some(r"\cmd.exe"));
+        assert_eq!(texts("a(foo|barbar)b").as_deref(), Some("foo|barbar"));
+        assert_eq!(texts("(?i)KEY").as_deref(), Some("key"));
+        // A long s matches too, and folds to itself.
+        assert_eq!(texts("(?i)s+").as_deref(), None);
+        assert_eq!(texts("(?i)abscd").as_deref(), Some("ab"));
+        assert_eq!(texts("(abc)?x*").as_deref(), None);
+        assert_eq!(texts("(abc){2,}[0-9]").as_deref(), Some("abc"));
+        assert_eq!(texts("a.|bc").as_deref(), Some("a|bc"));
+    }
+
+    #[test]
+    fn a_wildcard_gives_its_longest_piece() {
+        let needle = |text| of_wildcard(&crate::rule::pattern::tokens(text));
+        assert_eq!(needle("ab*cde*f"), Some((How::Contains, "cde".into())));
+        assert_eq!(needle("*1?"), Some((How::Contains, "1".into())));
+        assert_eq!(needle("?abc"), Some((How::EndsWith, "abc".into())));
+        assert_eq!(needle("?"), None);
+    }
+}

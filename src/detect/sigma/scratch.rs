@@ -1,0 +1,257 @@
+//! What one thread needs to judge one event after the other without allocating: the event's folded
+//! values, the answers to the questions that were asked already, and the rules that are woken.
+//! Everything is stamped with the event's number, so that nothing has to be cleared.
+
+use crate::rule::Rule;
+use crate::rule::predicate::{Atom, AtomId, How, Predicate};
+use crate::rule::tree::Tree;
+use crate::taxonomy::{Event, FieldId, Kind};
+
+/// The rules and atoms that are asked.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    /// By number.
+    pub(super) atoms: &'a [Atom],
+    /// The rule.
+    pub(super) rule: &'a Rule,
+}
+
+/// Buffers of one thread.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Scratch {
+    /// The number of the present event.
+    stamp: u32,
+    /// Its values in lower case, as far as they were asked for.
+    lower: String,
+    /// Where each of them is in `lower`.
+    values: Vec<(usize, usize)>,
+    /// For each field (the last one: all) when it was folded, its first value, and how many.
+    fields: Vec<(u32, usize, usize)>,
+    /// For each atom twice the stamp, plus one if it holds.
+    answers: Vec<u64>,
+    /// For each rule when it was woken.
+    woken: Vec<u32>,
+    candidates: Vec<u32>,
+}
+
+impl Scratch {
+    /// Buffers for that many fields, atoms and rules.
+    pub(super) fn new(fields: usize, atoms: usize, rules: usize) -> Self {
+        Self {
+            fields: vec![(0, 0, 0); fields + 1],
+            answers: vec![0; atoms],
+            woken: vec![0; rules],
+            ..Self::default()
+        }
+    }
+
+    /// Forgets the last event.
+    pub(super) fn begin(&mut self) {
+        if self.stamp == u32::MAX {
+            *self = Self::new(self.fields.len() - 1, self.answers.len(), self.woken.len());
+        }
+        self.stamp += 1;
+        self.lower.clear();
+        self.values.clear();
+        self.candidates.clear();
+    }
+
+    /// The values of a field (`None`: all values) in lower case, `null`s left out: the number of
+    /// the first, and how many.
+    pub(super) fn folded(&mut self, event: &Event<'_>, field: Option<FieldId>) -> (usize, usize) {
+        let last = self.fields.len().saturating_sub(1);
+        let row = field.map_or(last, FieldId::index);
+        if field.is_some() && row >= last {
+            // A field that no reader fills.
+            return (0, 0);
+        }
+        match self.fields.get(row) {
+            Some((stamp, first, count)) if *stamp == self.stamp => return (*first, *count),
+            _ => {}
+        }
+        let first = self.values.len();
+        match field {
+            Some(field) => event
+                .values(field)
+                .for_each(|value| self.fold(value.text, value.kind)),
+            None => event
+                .all_values()
+                .for_each(|value| self.fold(value.text, value.kind)),
+        }
+        let count = self.values.len() - first;
+        if let Some(slot) = self.fields.get_mut(row) {
+            *slot = (self.stamp, first, count);
+        }
+        (first, count)
+    }
+
+    fn fold(&mut self, text: &str, kind: Kind) {
+        if kind != Kind::Null {
+            let start = self.lower.len();
+            crate::rule::pattern::fold_into(text, &mut self.lower);
+            self.values.push((start, self.lower.len()));
+        }
+    }
+
+    /// The value of that number, in lower case.
+    pub(super) fn value(&self, number: usize) -> &str {
+        self.values
+            .get(number)
+            .and_then(|(start, end)| self.lower.get(*start..*end))
+            .unwrap_or_default()
+    }
+
+    /// Shows one value to an index, with the means to wake rules.
+    pub(super) fn with_value(
+        &mut self,
+        number: usize,
+        look: impl FnOnce(&str, &mut dyn FnMut(u32)),
+    ) {
+        let Self {
+            stamp,
+            lower,
+            values,
+            woken,
+            candidates,
+            ..
+        } = self;
+        let value = values
+            .get(number)
+            .and_then(|(start, end)| lower.get(*start..*end))
+            .unwrap_or_default();
+        look(value, &mut |rule| wake(*stamp, woken, candidates, rule));
+    }
+
+    /// Wakes all of those rules.
+    pub(super) fn wake_all(&mut self, rules: &[u32]) {
+        for rule in rules {
+            wake(self.stamp, &mut self.woken, &mut self.candidates, *rule);
+        }
+    }
+
+    /// The rules that were woken, in their order; give them back with [`Scratch::give_back`].
+    pub(super) fn take_candidates(&mut self) -> Vec<u32> {
+        let mut candidates = std::mem::take(&mut self.candidates);
+        candidates.sort_unstable();
+        candidates
+    }
+
+    /// Keeps the buffer for the next event.
+    pub(super) fn give_back(&mut self, candidates: Vec<u32>) {
+        self.candidates = candidates;
+    }
+
+    /// Whether the tree holds for the event.
+    pub(super) fn holds(&mut self, asked: Asked<'_>, event: &Event<'_>, tree: &Tree) -> bool {
+        match tree {
+            Tree::Atom(id) => self.answer(asked.atoms, event, *id),
+            Tree::All(parts) => parts.iter().all(|part| self.holds(asked, event, part)),
+            Tree::Any(parts) => parts.iter().any(|part| self.holds(asked, event, part)),
+            Tree::Not(inner) => !self.holds(asked, event, inner),
+            Tree::Selection(number) => asked
+                .rule
+                .selections
+                .get(*number)
+                .is_some_and(|selection| self.holds(asked, event, &selection.tree)),
+        }
+    }
+
+    fn answer(&mut self, atoms: &[Atom], event: &Event<'_>, id: AtomId) -> bool {
+        let asked_before = u64::from(self.stamp) * 2;
+        match self.answers.get(id.index()) {
+            Some(answer) if *answer >= asked_before => return *answer > asked_before,
+            _ => {}
+        }
+        let holds = atoms
+            .get(id.index())
+            .is_some_and(|atom| self.ask(event, atom));
+        if let Some(answer) = self.answers.get_mut(id.index()) {
+            *answer = asked_before + u64::from(holds);
+        }
+        holds
+    }
+
+    fn ask(&mut self, event: &Event<'_>, atom: &Atom) -> bool {
+        let (field, predicate) = (atom.field, &atom.predicate);
+        match (field, predicate) {
+            (Some(field), Predicate::Exists) => return event.has(field),
+            (Some(field), Predicate::Null) => {
+                return event.values(field).all(|value| value.kind == Kind::Null);
+            }
+            (
+                _,
+                Predicate::Reference {
+                    how,
+                    field: other,
+                    cased,
+                },
+            ) => {
+                return self.refers(event, field, *other, *how, *cased);
+            }
+            _ => {}
+        }
+        self.find(event, field, predicate).is_some()
+    }
+
+    /// The first value for which the predicate holds: as it is, and its number.
+    pub(super) fn find<'e>(
+        &mut self,
+        event: &Event<'e>,
+        field: Option<FieldId>,
+        predicate: &Predicate,
+    ) -> Option<(&'e str, usize)> {
+        let (first, count) = self.folded(event, field);
+        let numbers = first..first + count;
+        let holds = |(text, number): &(&str, usize)| predicate.holds(text, self.value(*number));
+        match field {
+            Some(field) => event
+                .values(field)
+                .filter(|value| value.kind != Kind::Null)
+                .map(|value| value.text)
+                .zip(numbers)
+                .find(holds),
+            None => event
+                .all_values()
+                .filter(|value| value.kind != Kind::Null)
+                .map(|value| value.text)
+                .zip(numbers)
+                .find(holds),
+        }
+    }
+
+    fn refers(
+        &mut self,
+        event: &Event<'_>,
+        field: Option<FieldId>,
+        other: FieldId,
+        how: How,
+        cased: bool,
+    ) -> bool {
+        let Some(field) = field else {
+            return false;
+        };
+        if cased {
+            let texts = |field| {
+                event
+                    .values(field)
+                    .filter(|v| v.kind != Kind::Null)
+                    .map(|v| v.text)
+            };
+            return texts(field).any(|mine| texts(other).any(|text| how.holds(mine, text)));
+        }
+        let (mine, mine_count) = self.folded(event, Some(field));
+        let (others, other_count) = self.folded(event, Some(other));
+        (mine..mine + mine_count).any(|mine| {
+            (others..others + other_count).any(|o| how.holds(self.value(mine), self.value(o)))
+        })
+    }
+}
+
+fn wake(stamp: u32, woken: &mut [u32], candidates: &mut Vec<u32>, rule: u32) {
+    if let Some(seen) = woken.get_mut(rule as usize)
+        && *seen != stamp
+    {
+        *seen = stamp;
+        candidates.push(rule);
+    }
+}

@@ -1,0 +1,532 @@
+//! What Sigma rules mean: each modifier, each trap of the language and of the index, and the law
+//! that the index finds exactly what the plain walk of the trees finds.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use picket::alert::AlertLevels;
+use picket::detect::sigma::SigmaDetector;
+use picket::detect::{Detector, Inspection};
+use picket::document::Document;
+use picket::finding::{Finding, SecondOpinion};
+use picket::rule::RuleSet;
+use picket::taxonomy::{Event, Fields, Reader, Slots};
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+struct Bench {
+    reader: Reader,
+    slots: Slots,
+    detector: SigmaDetector,
+    rules: Arc<RuleSet>,
+}
+
+impl Bench {
+    fn new(text: &str) -> Self {
+        let mut fields = Fields::default();
+        let (rules, problems) = RuleSet::parse(Path::new("test.yml"), text, &mut fields);
+        assert!(problems.is_empty(), "{problems:?}\n{text}");
+        let rules = Arc::new(rules);
+        Self {
+            reader: Reader::new(&fields),
+            slots: Slots::default(),
+            detector: SigmaDetector::new(rules.clone(), &fields, AlertLevels::default()),
+            rules,
+        }
+    }
+
+    fn with<T>(
+        &mut self,
+        fields: Value,
+        look: impl FnOnce(&mut SigmaDetector, &Event<'_>) -> T,
+    ) -> T {
+        let mut source = json!({ "Channel": "Microsoft-Windows-Sysmon/Operational", "EventID": 1 });
+        if let (Value::Object(source), Value::Object(fields)) = (&mut source, fields) {
+            source.extend(fields);
+        }
+        let document = Document::loose("test".into(), "1", source.to_string());
+        self.reader.read(&document.source, &mut self.slots).unwrap();
+        look(&mut self.detector, &Event::new(&document, &self.slots))
+    }
+
+    /// The ids of the rules that hold; both ways of finding them must agree.
+    fn ids(&mut self, fields: Value) -> Vec<String> {
+        let said = fields.to_string();
+        let (hits, walked) = self.with(fields, |detector, event| {
+            (
+                detector.hits(event).to_vec(),
+                detector.hits_by_full_walk(event).to_vec(),
+            )
+        });
+        assert_eq!(
+            hits, walked,
+            "the index and the plain walk differ on {said}"
+        );
+        let id = |number: &u32| self.rules.rules[*number as usize].id.to_string();
+        hits.iter().map(id).collect()
+    }
+
+    fn findings(&mut self, fields: Value) -> Vec<Finding> {
+        self.with(fields, |detector, event| {
+            let mut found = Inspection::default();
+            detector.inspect(std::slice::from_ref(event), &mut found);
+            found
+                .findings
+                .into_iter()
+                .map(|(_, finding)| finding)
+                .collect()
+        })
+    }
+}
+
+/// A rule whose detection has these lines.
+fn rule(detection: &str) -> String {
+    let lines: String = detection
+        .lines()
+        .map(|line| format!("  {line}\n"))
+        .collect();
+    format!("title: T\nid: r\nlevel: high\nlogsource: {{product: windows}}\ndetection:\n{lines}")
+}
+
+fn holds(detection: &str, fields: Value) -> bool {
+    !Bench::new(&rule(detection)).ids(fields).is_empty()
+}
+
+/// Whether a selection of this one line holds for a document with these fields.
+fn line(line: &str, fields: Value) -> bool {
+    holds(&format!("sel:\n  {line}\ncondition: sel"), fields)
+}
+
+#[test]
+fn modifiers_and_values() {
+    for (selection, fields, expected) in [
+        ("Image: 'C:\\a.exe'", json!({"Image": "c:\\A.EXE"}), true),
+        ("Image: a", json!({"Image": "ab"}), false),
+        ("Image|contains: b", json!({"Image": "aBc"}), true),
+        ("Image|startswith: ab", json!({"Image": "ABC"}), true),
+        ("Image|startswith: b", json!({"Image": "abc"}), false),
+        (
+            "Image|endswith: '\\cmd.exe'",
+            json!({"Image": "C:\\CMD.EXE"}),
+            true,
+        ),
+        ("Image|endswith: '1?'", json!({"Image": "x12"}), true),
+        ("Image|endswith: '1?'", json!({"Image": "x112"}), true),
+        ("Image|contains|all: [a, b]", json!({"Image": "xbxa"}), true),
+        ("Image|contains|all: [a, b]", json!({"Image": "xa"}), false),
+        ("Image|contains: [a, b]", json!({"Image": "xb"}), true),
+        ("Image|re: '^a.c$'", json!({"Image": "abc"}), true),
+        ("Image|re: '^a.c$'", json!({"Image": "ABC"}), false),
+        ("Image|re|i: '^a.c$'", json!({"Image": "ABC"}), true),
+        ("Image|re|m: '^b$'", json!({"Image": "a\nb"}), true),
+        ("Image|re|s: 'a.b'", json!({"Image": "a\nb"}), true),
+        ("Image|re: 'a.b'", json!({"Image": "a\nb"}), false),
+        ("Image|cased: Abc", json!({"Image": "Abc"}), true),
+        ("Image|cased: Abc", json!({"Image": "abc"}), false),
+        ("Image|contains|cased: B", json!({"Image": "aBc"}), true),
+        ("Image|contains|cased: B", json!({"Image": "abc"}), false),
+        (
+            "DestinationIp|cidr: 10.0.0.0/8",
+            json!({"DestinationIp": "10.1.2.3"}),
+            true,
+        ),
+        (
+            "DestinationIp|cidr: 10.0.0.0/8",
+            json!({"DestinationIp": "11.1.2.3"}),
+            false,
+        ),
+        (
+            "CommandLine|windash|contains: ' -enc'",
+            json!({"CommandLine": "x \u{2015}enc"}),
+            true,
+        ),
+        (
+            "CommandLine|windash|contains: ' /enc'",
+            json!({"CommandLine": "x -enc"}),
+            true,
+        ),
+        (
+            "CommandLine|base64offset|contains: secret",
+            json!({"CommandLine": "eHNlY3JldA=="}),
+            true,
+        ),
+        (
+            "CommandLine|wide|base64offset|contains: ab",
+            json!({"CommandLine": "xYQBiAA"}),
+            true,
+        ),
+        (
+            "CommandLine|base64: abc",
+            json!({"CommandLine": "YWJj"}),
+            true,
+        ),
+        ("Foo|exists: true", json!({"Foo": null}), true),
+        ("Foo|exists: true", json!({}), false),
+        ("Foo|exists: false", json!({}), true),
+        ("Foo|fieldref: Bar", json!({"Foo": "A", "Bar": "a"}), true),
+        ("Foo|fieldref: Bar", json!({"Foo": "A"}), false),
+        (
+            "Foo|fieldref|endswith: Bar",
+            json!({"Foo": "xA", "Bar": "a"}),
+            true,
+        ),
+        ("Foo|gt: 5", json!({"Foo": 6}), true),
+        ("Foo|gte: 5", json!({"Foo": "5"}), true),
+        ("Foo|lt: 5", json!({"Foo": "x"}), false),
+        ("Foo|lte: 5", json!({"Foo": 5.5}), false),
+        ("Foo|neq: a", json!({"Foo": "b"}), true),
+        ("Foo|neq: a", json!({"Foo": "A"}), false),
+        ("Foo|neq: a", json!({}), false),
+        (
+            "Foo|expand: 'no placeholder'",
+            json!({"Foo": "no placeholder"}),
+            true,
+        ),
+        // Number, bool and text are compared by what they say.
+        ("Foo: 1", json!({"Foo": "1"}), true),
+        ("Foo: '1'", json!({"Foo": 1}), true),
+        ("Foo: true", json!({"Foo": "True"}), true),
+        ("Foo: 'true'", json!({"Foo": true}), true),
+        // null is absent or null; '' is a value.
+        ("Foo: null", json!({}), true),
+        ("Foo: null", json!({"Foo": null}), true),
+        ("Foo: null", json!({"Foo": ""}), false),
+        ("Foo: ''", json!({"Foo": ""}), true),
+        ("Foo: ''", json!({"Foo": null}), false),
+        ("Foo: ''", json!({}), false),
+        ("Foo: '*'", json!({"Foo": ""}), true),
+        ("Foo: '*'", json!({}), false),
+        ("Foo: '?*'", json!({"Foo": ""}), false),
+        ("Foo: [null, a]", json!({"Foo": "a"}), true),
+        ("Foo: [null, a]", json!({}), true),
+        // Any value of an array.
+        ("Foo|contains: b", json!({"Foo": ["a", "xbx"]}), true),
+        ("Foo|contains|all: [a, b]", json!({"Foo": ["a", "b"]}), true),
+        ("Foo|re: '^b'", json!({"Foo": ["a", "bc"]}), true),
+        // Wildcards and escapes.
+        ("Foo: 'a*c?e'", json!({"Foo": "abcde"}), true),
+        (r"Foo: 'a\*c'", json!({"Foo": "abc"}), false),
+        (r"Foo: 'a\*c'", json!({"Foo": "a*c"}), true),
+        (r"Foo: 'a\\*'", json!({"Foo": r"a\x"}), true),
+        // The two letters that become ASCII in lower case, and their neighbours.
+        ("Foo|contains: key", json!({"Foo": "\u{212a}EY"}), true),
+        ("Foo|contains: 'i\u{307}'", json!({"Foo": "\u{130}"}), true),
+        ("Foo|contains: İ", json!({"Foo": "xİ"}), true),
+        ("Foo|re: '(?i)key'", json!({"Foo": "\u{212a}ey"}), true),
+        (
+            "Foo|re: '(?i)cross'",
+            json!({"Foo": "cro\u{17f}\u{17f}"}),
+            true,
+        ),
+        ("Foo|contains: É", json!({"Foo": "é"}), true),
+    ] {
+        assert_eq!(
+            line(selection, fields.clone()),
+            expected,
+            "{selection} on {fields}"
+        );
+    }
+}
+
+#[test]
+fn conditions_and_lists() {
+    let keywords = "kw: [mimi*tz, 'two words', 7045]\ncondition: kw";
+    assert!(holds(keywords, json!({"Foo": "a MIMIKATZ b"})));
+    assert!(holds(
+        keywords,
+        json!({"Foo": ["x", "has Two Words in it"]})
+    ));
+    assert!(holds(keywords, json!({"Foo": {"deep": "ID 7045."}})));
+    assert!(!holds(keywords, json!({"Foo": "mimik"})));
+    let all = "kw:\n  '|all': [one, two]\ncondition: kw";
+    assert!(holds(all, json!({"A": "one", "B": "two"})));
+    assert!(!holds(all, json!({"A": "one"})));
+    let maps = "sel:\n  - A: 1\n    B: 2\n  - C: 3\ncondition: sel";
+    assert!(holds(maps, json!({"A": 1, "B": 2})));
+    assert!(holds(maps, json!({"C": 3})));
+    assert!(!holds(maps, json!({"A": 1})));
+    // A field that is absent makes no `not` fail.
+    let filter = "sel: {A: 1}\nfilter: {B|contains: x}\ncondition: sel and not filter";
+    assert!(holds(filter, json!({"A": 1})));
+    assert!(!holds(filter, json!({"A": 1, "B": "axb"})));
+    let them = "sel: {A: 1}\n_off: {B: 1}\ncondition: all of them";
+    assert!(holds(them, json!({"A": 1})));
+    let list = "a: {A: 1}\nb: {B: 1}\ncondition: [a, b]";
+    assert!(holds(list, json!({"B": 1})));
+    assert!(holds(
+        "a: {A: 1}\nb: {B: 1}\ncondition: NOT (a OR b)",
+        json!({})
+    ));
+}
+
+#[test]
+fn no_event_sees_the_last_ones_values() {
+    let mut bench = Bench::new(&rule("sel: {Foo|contains: evil}\ncondition: sel"));
+    assert_eq!(bench.ids(json!({"Foo": "evil"})).len(), 1);
+    assert_eq!(bench.ids(json!({"Bar": "evil"})).len(), 0);
+    assert_eq!(bench.ids(json!({"Foo": "evil"})).len(), 1);
+}
+
+#[test]
+fn a_rule_sees_only_its_own_log_source() {
+    let text = rule("sel: {CommandLine|contains: whoami}\ncondition: sel").replace(
+        "{product: windows}",
+        "{product: windows, category: process_creation}",
+    );
+    let mut bench = Bench::new(&text);
+    assert_eq!(bench.ids(json!({"CommandLine": "whoami"})).len(), 1);
+    assert_eq!(
+        bench
+            .ids(json!({"CommandLine": "whoami", "EventID": 3}))
+            .len(),
+        0
+    );
+    let linux = text.replace("product: windows", "product: linux");
+    assert_eq!(
+        Bench::new(&linux)
+            .ids(json!({"CommandLine": "whoami"}))
+            .len(),
+        0
+    );
+}
+
+#[test]
+fn evidence_names_selection_field_and_place() {
+    let detection = "tool: {Image|endswith: '\\rundll32.exe'}\nwhat: {CommandLine|contains|all: [comsvcs, dump]}\nfilter: {User: SYSTEM}\ncondition: tool and what and not filter";
+    let mut bench = Bench::new(&rule(detection));
+    let padding = "x".repeat(40_000);
+    let command = format!("{padding} COMSVCS.dll {padding}");
+    let findings =
+        bench.findings(json!({"Image": "C:\\RUNDLL32.exe", "CommandLine": command + "MiniDump"}));
+    let shown: Vec<String> = findings[0]
+        .evidence
+        .iter()
+        .map(|e| {
+            let (start, len) = e.span.unwrap();
+            assert!(e.value.len() <= 1024);
+            format!(
+                "{}/{}/{}",
+                e.selection,
+                e.field,
+                &e.value[start..start + len]
+            )
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "tool/Image/\\RUNDLL32.exe",
+            "what/CommandLine/COMSVCS",
+            "what/CommandLine/Dump"
+        ]
+    );
+    assert_eq!(findings[0].second_opinion, Some(SecondOpinion::Agrees));
+}
+
+#[test]
+fn a_decoded_match_shows_the_encoded_text() {
+    let mut bench = Bench::new(&rule(
+        "sel: {CommandLine|base64offset|contains: secret}\ncondition: sel",
+    ));
+    let findings = bench.findings(json!({"CommandLine": "-enc eHNlY3JldA=="}));
+    let evidence = &findings[0].evidence[0];
+    let (start, len) = evidence.span.unwrap();
+    assert_eq!(&evidence.value[start..start + len], "NlY3Jld");
+}
+
+/// Where sigma-rust by itself would say no to a rule that holds.
+#[test]
+fn the_second_engine_agrees_where_it_needs_help() {
+    for (detection, fields) in [
+        ("sel: {Foo: null}\ncondition: sel", json!({})),
+        ("sel: {Foo: 1}\ncondition: sel", json!({"Foo": "1"})),
+        ("sel: {Foo: 'true'}\ncondition: sel", json!({"Foo": true})),
+        (
+            "kw: [evil, 'c:\\']\ncondition: kw",
+            json!({"Foo": "an evil one"}),
+        ),
+        (
+            "sel: {Foo|endswith: '1?'}\ncondition: sel",
+            json!({"Foo": "x112"}),
+        ),
+        (
+            "sel: {Foo|re|i: ABC}\ncondition: sel",
+            json!({"Foo": "abc"}),
+        ),
+        (
+            "sel: {Foo|re|m: '^b'}\ncondition: sel",
+            json!({"Foo": "a\nb"}),
+        ),
+        ("sel: {Foo|expand: x}\ncondition: sel", json!({"Foo": "x"})),
+        ("a: {A: 1}\nb: {B: 1}\ncondition: [a, b]", json!({"B": 1})),
+        ("sel: evil\ncondition: sel", json!({"Foo": "evil"})),
+        (
+            "sel: {Foo|windash|contains: ' -a \u{2013}b'}\ncondition: sel",
+            json!({"Foo": "x /a \u{2013}b"}),
+        ),
+        (
+            "sel: {A: 1}\n_off: {B: 1}\ncondition: all of them",
+            json!({"A": 1}),
+        ),
+        ("sel: {A|gt: 5}\ncondition: ANY OF them", json!({"A": 6})),
+        ("sel: {A|exists: true}\ncondition: sel", json!({"A": null})),
+    ] {
+        let findings = Bench::new(&rule(detection)).findings(fields);
+        assert_eq!(findings.len(), 1, "{detection}");
+        assert_eq!(
+            findings[0].second_opinion,
+            Some(SecondOpinion::Agrees),
+            "{detection}"
+        );
+    }
+    for (detection, fields) in [
+        ("sel: {Foo: b}\ncondition: sel", json!({"Foo": ["a", "b"]})),
+        ("sel: {Foo|neq: a}\ncondition: sel", json!({"Foo": "b"})),
+    ] {
+        let findings = Bench::new(&rule(detection)).findings(fields);
+        assert_eq!(
+            findings[0].second_opinion,
+            Some(SecondOpinion::Unsupported),
+            "{detection}"
+        );
+    }
+}
+
+const WORDS: [&str; 14] = [
+    "a",
+    "ab",
+    "B",
+    "key",
+    "\u{212a}ey",
+    "s",
+    "\u{17f}",
+    "İ",
+    "é",
+    "\\",
+    "-a",
+    "/b",
+    "1",
+    "",
+];
+
+fn text() -> impl Strategy<Value = String> {
+    prop::collection::vec(prop::sample::select(WORDS.to_vec()), 0..4).prop_map(|w| w.concat())
+}
+
+/// A field with modifiers and values of a rule.
+fn field() -> impl Strategy<Value = (String, Value)> {
+    let value = prop_oneof![
+        6 => text().prop_map(Value::from),
+        2 => (text(), text()).prop_map(|(a, b)| format!("{a}*{b}").into()),
+        1 => (text(), text()).prop_map(|(a, b)| format!("*{a}?{b}").into()),
+    ];
+    let values = prop::collection::vec(value, 1..4).prop_map(Value::from);
+    let patterns = prop::sample::select(vec![
+        "a+b",
+        "(?i)key",
+        "^a|b$",
+        "(?i)s",
+        "(ab|key)1?",
+        "[kK].y",
+        ".",
+    ]);
+    let name = prop::sample::select(vec!["A", "B", "EventID"]);
+    let with = |modifiers: Vec<&'static str>, values: BoxedStrategy<Value>| {
+        (name.clone(), prop::sample::select(modifiers), values)
+            .prop_map(|(name, modifiers, value)| (format!("{name}{modifiers}"), value))
+    };
+    prop_oneof![
+        8 => with(
+            vec!["", "|contains", "|startswith", "|endswith", "|contains|all", "|cased", "|contains|cased", "|windash|contains", "|neq"],
+            values.boxed(),
+        ),
+        2 => with(vec!["|re", "|re|i"], patterns.prop_map(Value::from).boxed()),
+        1 => with(vec!["|exists"], any::<bool>().prop_map(Value::from).boxed()),
+        1 => with(vec!["", "|all"], Just(Value::Null).boxed()),
+        1 => with(vec!["|fieldref", "|fieldref|contains"], Just(Value::from("B")).boxed()),
+        1 => with(vec!["|gt", "|lte"], (0..5).prop_map(Value::from).boxed()),
+    ]
+}
+
+fn selection() -> impl Strategy<Value = Value> {
+    let map = || {
+        prop::collection::vec(field(), 1..3)
+            .prop_map(|f| Value::Object(f.into_iter().collect::<Map<_, _>>()))
+    };
+    prop_oneof![
+        4 => map(),
+        1 => prop::collection::vec(map(), 1..3).prop_map(Value::from),
+        1 => prop::collection::vec(text().prop_filter("not empty", |t| !t.is_empty()).prop_map(Value::from), 1..3).prop_map(Value::from),
+    ]
+}
+
+fn rules() -> impl Strategy<Value = String> {
+    let conditions = prop::sample::select(vec![
+        "x",
+        "x and y",
+        "x or y",
+        "x and not y",
+        "not x",
+        "1 of them",
+        "all of them",
+        "not (x and y)",
+        "not x or (y and not x)",
+    ]);
+    prop::collection::vec((selection(), selection(), conditions), 1..12).prop_map(|rules| {
+        let documents = rules
+            .into_iter()
+            .enumerate()
+            .map(|(number, (x, y, condition))| {
+                json!({
+                    "title": "T", "id": format!("r{number}"), "logsource": {"product": "windows"},
+                    "detection": {"x": x, "y": y, "condition": condition},
+                })
+                .to_string()
+            });
+        documents.collect::<Vec<_>>().join("\n---\n")
+    })
+}
+
+fn event() -> impl Strategy<Value = Value> {
+    let value = || {
+        prop_oneof![
+            6 => text().prop_map(Value::from),
+            1 => prop::collection::vec(text(), 0..3).prop_map(Value::from),
+            1 => Just(Value::Null),
+            1 => (0..5).prop_map(Value::from),
+        ]
+    };
+    let event_id = prop_oneof![
+        4 => (0..4u32).prop_map(Value::from),
+        1 => prop::sample::select(vec!["1", "01", "+1", "a", ""]).prop_map(Value::from),
+        1 => Just(json!(["1", "ab"])),
+    ];
+    (
+        prop::option::of(value()),
+        prop::option::of(value()),
+        event_id,
+    )
+        .prop_map(|(a, b, event_id)| {
+            let mut event = Map::new();
+            event.extend(a.map(|a| ("A".to_owned(), a)));
+            event.extend(b.map(|b| ("B".to_owned(), b)));
+            event.insert("EventID".to_owned(), event_id);
+            event.into()
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// `Bench::ids` compares the two ways.
+    #[test]
+    fn the_index_finds_what_the_plain_walk_finds(
+        text in rules(),
+        events in prop::collection::vec(event(), 1..12),
+    ) {
+        let mut bench = Bench::new(&text);
+        for event in events {
+            bench.ids(event);
+        }
+    }
+}
