@@ -1,6 +1,8 @@
 //! What Sigma rules mean: each modifier, each trap of the language and of the index, and the law
 //! that the index finds exactly what the plain walk of the trees finds.
 
+#![expect(clippy::unwrap_used, reason = "tests end by panicking")]
+
 use std::path::Path;
 use std::sync::Arc;
 
