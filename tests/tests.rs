@@ -4,4 +4,5 @@ mod input;
 mod modules;
 mod sigma;
 mod support;
+mod taxonomy;
 mod tidy;

@@ -153,7 +153,7 @@ impl<'a> Event<'a> {
 }
 
 /// Reads a time as event sources write it: RFC 3339, `YYYY-MM-dd HH:mm:ss[.fff]` (UTC), or
-/// milliseconds since 1970. The answer is in milliseconds since 1970 (UTC).
+/// seconds or milliseconds since 1970. The answer is in milliseconds since 1970 (UTC).
 pub fn parse_time(text: &str) -> Option<i64> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Some(time.timestamp_millis());
@@ -170,10 +170,14 @@ pub fn parse_time(text: &str) -> Option<i64> {
     if let Ok(time) = DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f %z") {
         return Some(time.timestamp_millis());
     }
-    let number: i64 = text.parse().ok()?;
-    (100_000_000_000..100_000_000_000_000)
-        .contains(&number)
-        .then_some(number)
+    let number: f64 = text.parse().ok()?;
+    let millis = match number {
+        1e8..1e11 => number * 1000.0,
+        1e11..1e14 => number,
+        _ => return None,
+    };
+    #[expect(clippy::cast_possible_truncation, reason = "bounded above")]
+    Some(millis as i64)
 }
 
 impl Slots {

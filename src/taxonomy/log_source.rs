@@ -60,6 +60,11 @@ impl Route {
         }
     }
 
+    /// Whether it is an event of Sysmon.
+    pub fn is_sysmon(self) -> bool {
+        self.channel != 0 && self.channel == TABLE.sysmon
+    }
+
     /// Whether a rule with that log source is for documents of this route.
     ///
     /// A line of cmd.exe history is `process_creation` on windows, and of no service.
@@ -89,6 +94,16 @@ impl Route {
     }
 }
 
+/// Why no document can have that log source, where that is known of its category or product: a
+/// lowercase fragment.
+pub fn why_never(rule: &LogSource) -> Option<&'static str> {
+    if rule.product.as_deref().is_some_and(|p| p != "windows") {
+        return Some("is for another product than windows");
+    }
+    let category = rule.category.as_deref()?;
+    TABLE.never.get(category).copied()
+}
+
 /// Whether any document could have that log source. If not, its rules can never fire.
 pub fn known(rule: &LogSource) -> bool {
     let table = &*TABLE;
@@ -116,22 +131,27 @@ struct Table {
     providers: FxHashMap<Box<str>, u16>,
     categories: FxHashMap<Box<str>, Vec<(u16, u32)>>,
     services: FxHashMap<Box<str>, Vec<u16>>,
+    never: FxHashMap<&'static str, &'static str>,
     sysmon: u16,
 }
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| Table::read(include_str!("log_sources.tsv")));
 
 impl Table {
-    fn read(text: &str) -> Self {
+    fn read(text: &'static str) -> Self {
         let mut table = Self::default();
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             let mut columns = line.split('\t');
-            let (Some(kind), Some(name), Some(channel)) =
+            let (Some(kind), Some(name), Some(third)) =
                 (columns.next(), columns.next(), columns.next())
             else {
                 continue;
             };
-            let channel = table.channel(channel);
+            if kind == "never" {
+                table.never.insert(name, third);
+                continue;
+            }
+            let channel = table.channel(third);
             match kind {
                 "category" => {
                     let event_id = columns.next().and_then(|id| id.parse().ok()).unwrap_or(0);

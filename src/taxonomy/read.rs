@@ -2,13 +2,14 @@
 //! for is skipped without being looked at. Untrusted input: bounded in depth, never panics, and
 //! never judges.
 
-use std::fmt;
+mod visit;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::DeserializeSeed;
+use visit::Place;
 
 use super::event::{Kind, Slots, Text};
 use super::log_source::{Origin, Route};
-use super::shape::{Aside, NodeId, Part, Shapes, Target, rank};
+use super::shape::{Aside, NodeId, Part, Shapes, Target, Turn, rank};
 use super::{FieldId, Fields};
 use crate::alert::AlertLevel;
 use crate::finding::Earlier;
@@ -26,6 +27,7 @@ pub struct ReadError(pub String);
 pub struct Reader {
     shapes: Shapes,
     fields: usize,
+    details: Option<FieldId>,
     all_values: bool,
 }
 
@@ -35,6 +37,7 @@ impl Reader {
         Self {
             shapes: Shapes::new(fields),
             fields: fields.len(),
+            details: fields.get("Details"),
             all_values: fields.keeps_all_values(),
         }
     }
@@ -120,9 +123,9 @@ impl Walk<'_, '_> {
         for leaf in node.map_or(&[][..], |node| shapes.leaves(node)) {
             match leaf.target {
                 Target::Field(field) => {
-                    let text = match leaf.prefix {
-                        "" => Some(text),
-                        prefix => self.prefixed(prefix, text),
+                    let text = match leaf.turn {
+                        Turn::AsIs => Some(text),
+                        turn => self.turned(turn, text),
                     };
                     kept |= text.is_some_and(|text| self.slots.fill(field, leaf.rank, text, kept));
                 }
@@ -137,10 +140,12 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn prefixed(&mut self, prefix: &str, text: Text) -> Option<Text> {
+    fn turned(&mut self, turn: Turn, text: Text) -> Option<Text> {
         let value = self.slots.value(self.source, text);
-        let (owned, kind) = (value.text.to_owned(), value.kind);
-        self.slots.copied(format_args!("{prefix}{owned}"), kind)
+        let kind = value.kind;
+        let (words, rest) = turn.apply(value.text)?;
+        let rest = rest.to_owned();
+        self.slots.copied(format_args!("{words}{rest}"), kind)
     }
 
     /// Takes note of what the document says of earlier judgements.
@@ -175,13 +180,28 @@ impl Walk<'_, '_> {
         (!matches!(value.text, "" | "-")).then_some(value.text)
     }
 
-    /// What can be said only once all is read: the user, and the route.
+    /// What can be said only once all is read.
     fn conclude(&mut self) {
-        for (name, domain, rank) in [
-            (Aside::UserName, Aside::UserDomain, rank::MOVED),
-            (Aside::SubjectUser, Aside::SubjectDomain, rank::RENAMED),
-            (Aside::TargetUser, Aside::TargetDomain, rank::GUESSED),
-        ] {
+        let route = self.route();
+        self.slots.settle(route);
+        self.conclude_user(route);
+        self.conclude_registry();
+    }
+
+    /// The user, put together from the best pair of name and domain that there is.
+    fn conclude_user(&mut self, route: Route) {
+        // The header of a Sysmon event names the service's own account.
+        let header = match route.is_sysmon() {
+            true => None,
+            false => Some((Aside::HeaderUser, Aside::HeaderDomain, rank::GUESSED)),
+        };
+        let pairs = [
+            Some((Aside::UserName, Aside::UserDomain, rank::MOVED)),
+            Some((Aside::SubjectUser, Aside::SubjectDomain, rank::RENAMED)),
+            Some((Aside::TargetUser, Aside::TargetDomain, rank::GUESSED)),
+            header,
+        ];
+        for (name, domain, rank) in pairs.into_iter().flatten() {
             if self.slots.rank(FieldId::USER).is_some_and(|r| r >= rank) {
                 break;
             }
@@ -200,8 +220,39 @@ impl Walk<'_, '_> {
             }
             break;
         }
-        let route = self.route();
-        self.slots.settle(route);
+    }
+
+    /// `Details` as Sysmon writes it: Winlogbeat's pipeline makes a decimal of a DWORD.
+    fn conclude_registry(&mut self) {
+        let Some(field) = self.reader.details else {
+            return;
+        };
+        let Some(data) = self.asides[Aside::RegistryData as usize] else {
+            return;
+        };
+        if self.slots.rank(field).is_some() {
+            return;
+        }
+        let kind = self.aside(Aside::RegistryType).unwrap_or_default();
+        let is_qword = kind.contains("QWORD");
+        let number: Option<u64> = match is_qword || kind.contains("DWORD") {
+            true => self.aside(Aside::RegistryData).and_then(|n| n.parse().ok()),
+            false => None,
+        };
+        let text = match number {
+            Some(number) if is_qword => {
+                let (high, low) = (number >> 32, number & 0xffff_ffff);
+                let pieces = format_args!("QWORD ({high:#010x}-{low:#010x})");
+                self.slots.copied(pieces, Kind::Text)
+            }
+            Some(number) => self
+                .slots
+                .copied(format_args!("DWORD ({number:#010x})"), Kind::Text),
+            None => Some(data),
+        };
+        if let Some(text) = text {
+            self.slots.fill(field, rank::MOVED, text, true);
+        }
     }
 
     fn route(&self) -> Route {
@@ -232,287 +283,4 @@ fn level(text: &str) -> AlertLevel {
 
 fn number(text: &str) -> f64 {
     text.trim().parse().unwrap_or(0.0)
-}
-
-struct Place<'w, 'r, 's> {
-    walk: &'w mut Walk<'r, 's>,
-    node: Option<NodeId>,
-}
-
-impl<'de> DeserializeSeed<'de> for Place<'_, '_, '_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        if self.node.is_none() && !self.walk.reader.all_values {
-            deserializer.deserialize_ignored_any(IgnoredAny).map(|_| ())
-        } else {
-            deserializer.deserialize_any(self)
-        }
-    }
-}
-
-impl Place<'_, '_, '_> {
-    fn copied<E>(self, pieces: fmt::Arguments<'_>, kind: Kind) -> Result<(), E> {
-        let text = self.walk.slots.copied(pieces, kind);
-        self.walk.value(self.node, text);
-        Ok(())
-    }
-}
-
-impl<'de> Visitor<'de> for Place<'_, '_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<(), E> {
-        let source = self.walk.source;
-        let start = (text.as_ptr() as usize).wrapping_sub(source.as_ptr() as usize);
-        let same = source.get(start..start.saturating_add(text.len()));
-        if same.is_some_and(|same| std::ptr::eq(same, text)) {
-            let text = self.walk.slots.borrowed(start, text.len());
-            self.walk.value(self.node, text);
-            Ok(())
-        } else {
-            self.visit_str(text)
-        }
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
-        self.copied(format_args!("{text}"), Kind::Text)
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
-        self.copied(format_args!("{value}"), Kind::Number)
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
-        self.copied(format_args!("{value}"), Kind::Number)
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<(), E> {
-        self.copied(format_args!("{value:?}"), Kind::Number)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
-        self.copied(format_args!("{value}"), Kind::Bool)
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        self.copied(format_args!(""), Kind::Null)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let shapes = &self.walk.reader.shapes;
-        // The node of a `{"@Name": name, "#text": value}`, once its name is read.
-        let mut named = None;
-        while let Some(key) = map.next_key_seed(Key {
-            shapes,
-            node: self.node,
-        })? {
-            let node = match key {
-                Found::PairName(container) => {
-                    named = map.next_value_seed(PairName { shapes, container })?;
-                    continue;
-                }
-                Found::PairValue => named.unwrap_or(self.node),
-                Found::Node(node) => node,
-            };
-            map.next_value_seed(Place {
-                walk: self.walk,
-                node,
-            })?;
-        }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while seq
-            .next_element_seed(Place {
-                walk: self.walk,
-                node: self.node,
-            })?
-            .is_some()
-        {}
-        Ok(())
-    }
-}
-
-/// What a key leads to.
-enum Found {
-    Node(Option<NodeId>),
-    /// The value is the name of another place in that container.
-    PairName(NodeId),
-    /// The value belongs to the place that was named before.
-    PairValue,
-}
-
-struct Key<'r> {
-    shapes: &'r Shapes,
-    node: Option<NodeId>,
-}
-
-impl<'de> DeserializeSeed<'de> for Key<'_> {
-    type Value = Found;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Found, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Key<'_> {
-    type Value = Found;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E>(self, key: &str) -> Result<Found, E> {
-        let Some(node) = self.node else {
-            return Ok(Found::Node(None));
-        };
-        Ok(match (key, self.shapes.container_of_pairs(node)) {
-            ("@Name" | "Name" | "#attributes", Some(container)) => Found::PairName(container),
-            ("#text" | "Value", Some(_)) => Found::PairValue,
-            _ => Found::Node(self.shapes.child(node, key)),
-        })
-    }
-}
-
-/// Reads `"Image"` or `{"Name": "Image"}` and answers with the place of that name; the inner
-/// `None` is a name that nothing asks for.
-struct PairName<'r> {
-    shapes: &'r Shapes,
-    container: NodeId,
-}
-
-impl<'de> DeserializeSeed<'de> for PairName<'_> {
-    type Value = Option<Option<NodeId>>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for PairName<'_> {
-    type Value = Option<Option<NodeId>>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(Some(self.shapes.child(self.container, name)))
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut found = None;
-        while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
-            if key == "Name" && found.is_none() {
-                let name = map.next_value::<serde_json::Value>()?;
-                found = name.as_str().map(|n| self.shapes.child(self.container, n));
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(found)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(None)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::document::Document;
-    use crate::taxonomy::{Event, LogSource};
-
-    fn read<T>(source: &str, look: impl FnOnce(&Event<'_>) -> T) -> T {
-        let mut fields = Fields::default();
-        for name in ["TargetObject", "Hashes", "winlog.event_data.Image", "Data"] {
-            fields.intern(name);
-        }
-        let document = Document::loose("test".into(), "1", source);
-        let mut slots = Slots::default();
-        Reader::new(&fields).read(source, &mut slots).unwrap();
-        look(&Event::new(&document, &slots))
-    }
-
-    fn process_creation() -> LogSource {
-        LogSource {
-            product: Some("windows".into()),
-            category: Some("process_creation".into()),
-            service: None,
-        }
-    }
-
-    #[test]
-    fn a_flat_event_is_read() {
-        let source = r#"{"SourceName":"Microsoft-Windows-Sysmon","Channel":"Microsoft-Windows-Sysmon/Operational",
-            "Hostname":"DC01.pandalab.com","@timestamp":"2023-07-19T09:02:23.885Z","EventID":1,
-            "Image":"C:\\Windows\\System32\\cmd.exe","CommandLine":"cmd /c whoami","User":"PANDALAB\\bob"}"#;
-        read(source, |event| {
-            assert_eq!(
-                event.text(FieldId::IMAGE),
-                Some(r"C:\Windows\System32\cmd.exe")
-            );
-            assert_eq!(event.text(FieldId::EVENT_ID), Some("1"));
-            assert_eq!(event.host(), Some("DC01.pandalab.com"));
-            assert_eq!(event.time(), Some(1_689_757_343_885));
-            assert!(event.route().fits(&process_creation()));
-        });
-    }
-
-    #[test]
-    fn a_winlogbeat_event_is_read() {
-        let source = r#"{"@timestamp":"2023-07-19T09:02:23.885Z","host":{"name":"wec"},"winlog":{"event_id":"4688",
-            "channel":"Security","computer_name":"DC01","provider_name":"Microsoft-Windows-Security-Auditing",
-            "event_data":{"NewProcessName":"C:\\a.exe","SubjectUserName":"bob","SubjectDomainName":"D"}}}"#;
-        read(source, |event| {
-            assert_eq!(event.text(FieldId::IMAGE), Some(r"C:\a.exe"));
-            assert_eq!(event.host(), Some("DC01"));
-            assert_eq!(event.user(), Some(r"D\bob"));
-            assert!(event.route().fits(&process_creation()));
-        });
-    }
-
-    #[test]
-    fn a_line_of_history_is_read() {
-        let source = r#"{"timestamp":"2026-11-22 01:02:03","command":"whoami","Hostname":"PC1","Username":"bob",
-            "AlertLevel":"1","Ignore":0,"picket":{"judged":"abc","level":1,"rules":["a","b"]}}"#;
-        read(source, |event| {
-            assert_eq!(event.text(FieldId::COMMAND_LINE), Some("whoami"));
-            assert_eq!((event.host(), event.user()), (Some("PC1"), Some("bob")));
-            assert_eq!(event.time(), Some(1_795_309_323_000));
-            assert_eq!(event.route().origin, Origin::CommandHistory);
-            assert!(event.route().fits(&process_creation()));
-            let standing = event.standing();
-            assert_eq!(standing.level, AlertLevel::Suspicious);
-            assert_eq!(standing.picket.as_ref().unwrap().rules, ["a", "b"]);
-        });
-    }
 }

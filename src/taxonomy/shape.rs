@@ -29,12 +29,19 @@ pub(super) enum Aside {
     Channel,
     /// A line of cmd.exe history.
     Command,
-    /// Who typed it, or where.
+    /// Who typed it, where, or when.
     Typist,
     /// Name of the user, moved by a shipper.
     UserName,
     /// Its domain.
     UserDomain,
+    /// Name of the user that the header of the event names.
+    HeaderUser,
+    /// Its domain.
+    HeaderDomain,
+    /// A registry value, as ECS writes it, and its type.
+    RegistryData,
+    RegistryType,
     /// Name of the account that acted (Security log).
     SubjectUser,
     /// Its domain.
@@ -79,8 +86,39 @@ pub(super) enum Target {
 pub(super) struct Leaf {
     pub(super) target: Target,
     pub(super) rank: u8,
-    /// Put before the value: `MD5=`.
-    pub(super) prefix: &'static str,
+    pub(super) turn: Turn,
+}
+
+/// What a value is turned into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It stays as it is.
+    AsIs,
+    /// These words come before it.
+    After(&'static str),
+    /// `egress` into `true`: Sysmon's `Initiated`.
+    Initiated,
+    /// `S-1-16-12288` into `High`: Sysmon's `IntegrityLevel`.
+    Integrity,
+}
+
+impl Turn {
+    /// The words before, and the value; `None` where that value means nothing.
+    pub(super) fn apply(self, value: &str) -> Option<(&'static str, &str)> {
+        match self {
+            Self::AsIs => Some(("", value)),
+            Self::After(words) => Some((words, value)),
+            Self::Initiated => match value {
+                "egress" | "outbound" => Some(("true", "")),
+                "ingress" | "inbound" => Some(("false", "")),
+                _ => None,
+            },
+            Self::Integrity => places::INTEGRITY
+                .iter()
+                .find(|(sid, _)| *sid == value)
+                .map(|(_, level)| (*level, "")),
+        }
+    }
 }
 
 /// A place in the trie.
@@ -115,37 +153,43 @@ impl Shapes {
         for path in places::CONTAINERS {
             shapes.add_container(path, fields);
         }
+        for system in places::SYSTEMS {
+            let system = shapes.node(Self::ROOT, system);
+            for (path, field) in places::SYSTEM {
+                shapes.add_field(system, path, field, rank::NAMED, Turn::AsIs, fields);
+            }
+            shapes.add(
+                system,
+                "Channel",
+                Target::Aside(Aside::Channel),
+                0,
+                Turn::AsIs,
+            );
+        }
+        let root = Self::ROOT;
         for (path, field) in places::HEADER {
-            shapes.add_field(path, field, rank::NAMED, "", fields);
+            shapes.add_field(root, path, field, rank::NAMED, Turn::AsIs, fields);
         }
         for (path, field) in places::MOVED {
-            shapes.add_field(path, field, rank::MOVED, "", fields);
+            shapes.add_field(root, path, field, rank::MOVED, Turn::AsIs, fields);
         }
-        for (path, field, prefix) in places::MOVED_PIECES {
-            shapes.add_field(path, field, rank::MOVED, prefix, fields);
+        for (path, field, turn) in places::MOVED_AND_TURNED {
+            shapes.add_field(root, path, field, rank::MOVED, *turn, fields);
         }
         for (path, field) in places::GUESSED {
-            shapes.add_field(path, field, rank::GUESSED, "", fields);
+            shapes.add_field(root, path, field, rank::GUESSED, Turn::AsIs, fields);
         }
         for (rank, path) in (1..).zip(places::TIMES.iter().rev()) {
-            let target = Target::Field(FieldId::TIME);
-            shapes.add(path, target, rank, "");
+            shapes.add(root, path, Target::Field(FieldId::TIME), rank, Turn::AsIs);
         }
         for (path, aside) in places::ASIDES {
-            shapes.add(path, Target::Aside(*aside), 0, "");
+            shapes.add(root, path, Target::Aside(*aside), 0, Turn::AsIs);
         }
         for (path, part) in places::PARTS {
-            shapes.add(path, Target::Part(*part), 0, "");
+            shapes.add(root, path, Target::Part(*part), 0, Turn::AsIs);
         }
-        for number in 0..fields.len() {
-            let Ok(number) = u16::try_from(number) else {
-                break;
-            };
-            let field = FieldId(number);
-            let name = fields.name(field);
-            if name.contains('.') {
-                shapes.add(name, Target::Field(field), rank::PATH, "");
-            }
+        for (field, name) in named(fields).filter(|(_, name)| name.contains('.')) {
+            shapes.add(root, name, Target::Field(field), rank::PATH, Turn::AsIs);
         }
         shapes
     }
@@ -153,65 +197,54 @@ impl Shapes {
     /// A container of event data: every key that is a field's name, or another name for one.
     fn add_container(&mut self, path: &str, fields: &Fields) {
         let container = self.node(Self::ROOT, path);
-        for number in 0..fields.len() {
-            let Ok(number) = u16::try_from(number) else {
-                break;
-            };
-            let field = FieldId(number);
-            let name = fields.name(field);
-            if !places::HEADER_ONLY.contains(&name) && !name.contains('.') {
-                self.add_leaf(container, name, Target::Field(field), rank::NAMED);
+        for (field, name) in named(fields) {
+            if !places::HEADER_ONLY.contains(&name) && !name.contains(['.', '*', '\0']) {
+                let target = Target::Field(field);
+                self.add(container, name, target, rank::NAMED, Turn::AsIs);
             }
         }
-        for (name, field) in places::RENAMED {
-            if let Some(field) = fields.get(field) {
-                self.add_leaf(container, name, Target::Field(field), rank::RENAMED);
-            }
+        for (name, field, turn) in places::RENAMED {
+            self.add_field(container, name, field, rank::RENAMED, *turn, fields);
+        }
+        for number in 1..=places::UNNAMED {
+            let name = format!("param{number}");
+            self.add_field(container, &name, "Data", rank::RENAMED, Turn::AsIs, fields);
         }
         for (name, aside) in places::ACCOUNTS {
-            self.add_leaf(container, name, Target::Aside(*aside), 0);
+            self.add(container, name, Target::Aside(*aside), 0, Turn::AsIs);
         }
-        self.add_leaf(
+        let time = Target::Field(FieldId::TIME);
+        self.add(
             container,
             "UtcTime",
-            Target::Field(FieldId::TIME),
+            time,
             places::UTC_TIME_RANK,
+            Turn::AsIs,
         );
         if !path.is_empty() {
-            let data = self.child_or_new(container, "Data");
+            let data = self.node(container, "Data");
             self.nodes[data.0 as usize].pairs_of = Some(container);
         }
     }
 
-    fn add_leaf(&mut self, container: NodeId, key: &str, target: Target, rank: u8) {
-        let node = self.child_or_new(container, key);
-        self.nodes[node.0 as usize].leaves.push(Leaf {
-            target,
-            rank,
-            prefix: "",
-        });
-    }
-
     fn add_field(
         &mut self,
+        from: NodeId,
         path: &str,
         field: &str,
         rank: u8,
-        prefix: &'static str,
+        turn: Turn,
         fields: &Fields,
     ) {
         if let Some(field) = fields.get(field) {
-            self.add(path, Target::Field(field), rank, prefix);
+            self.add(from, path, Target::Field(field), rank, turn);
         }
     }
 
-    fn add(&mut self, path: &str, target: Target, rank: u8, prefix: &'static str) {
-        let node = self.node(Self::ROOT, path);
-        self.nodes[node.0 as usize].leaves.push(Leaf {
-            target,
-            rank,
-            prefix,
-        });
+    fn add(&mut self, from: NodeId, path: &str, target: Target, rank: u8, turn: Turn) {
+        let node = self.node(from, path);
+        let leaf = Leaf { target, rank, turn };
+        self.nodes[node.0 as usize].leaves.push(leaf);
     }
 
     /// The place at that path of keys, made where it is not there; `*` is any other key.
@@ -271,4 +304,12 @@ impl Shapes {
     pub(super) fn container_of_pairs(&self, node: NodeId) -> Option<NodeId> {
         self.nodes[node.0 as usize].pairs_of
     }
+}
+
+/// All fields with their names.
+fn named(fields: &Fields) -> impl Iterator<Item = (FieldId, &str)> {
+    (0..u16::MAX)
+        .map(FieldId)
+        .take(fields.len())
+        .map(|field| (field, fields.name(field)))
 }
