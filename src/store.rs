@@ -2,6 +2,8 @@
 //! suite (`tests/store_contract.rs`) runs on every implementation. Nothing here judges.
 
 pub mod embedded;
+pub mod findings;
+pub mod patch;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -35,12 +37,21 @@ impl Sources {
     /// Whether one of the patterns fits that index. Picket's own indices fit only a pattern that
     /// names them, such as `picket-*`; a feed never holds them.
     pub fn fit(&self, index: &str) -> bool {
-        let own = |name: &str| name.starts_with("picket-") || name.starts_with(".picket");
         self.0
             .iter()
-            .filter(|pattern| !own(index) || own(pattern))
+            .filter(|pattern| !is_own(index) || is_own(pattern))
             .any(|pattern| wildcard(pattern.as_bytes(), index.as_bytes()))
     }
+
+    /// Whether documents of that index belong to these sources' feed.
+    pub fn feed(&self, index: &str) -> bool {
+        !is_own(index) && self.fit(index)
+    }
+}
+
+/// Whether an index is Picket's own.
+fn is_own(index: &str) -> bool {
+    index.starts_with("picket-") || index.starts_with(".picket")
 }
 
 fn wildcard(pattern: &[u8], text: &[u8]) -> bool {

@@ -3,6 +3,7 @@
 mod input;
 mod modules;
 mod sigma;
+mod store_contract;
 mod support;
 mod taxonomy;
 mod tidy;

@@ -2,11 +2,14 @@
 //! over object keys. Facts about shippers only (`shape/places.rs`): no code here looks at a
 //! document.
 
+mod paths;
 mod places;
 
 use rustc_hash::FxHashMap;
 
 use super::{FieldId, Fields};
+
+pub use paths::paths;
 
 /// How well a place names a field; of several the best wins, and equals are put together.
 pub(super) mod rank {

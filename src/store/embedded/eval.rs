@@ -1,0 +1,427 @@
+//! Which documents of a segment a [`Query`] means: a set of bits for each part, put together. The
+//! terms of a field stand side by side in the index, so that wildcards and ranges read only that
+//! field's values; the time that this may take is bounded.
+
+use std::ops::{Bound, RangeBounds};
+use std::time::{Duration, Instant};
+
+use tantivy::query::{EnableScoring, PhraseQuery, Query as _, TermQuery};
+use tantivy::schema::{Field, IndexRecordOption};
+use tantivy::tokenizer::TokenStream;
+use tantivy::{DocSet, InvertedIndexReader, TERMINATED, Term};
+
+use super::error;
+use super::query::{Query, Test};
+use super::schema::{self, Columns, Fact};
+use super::snapshot::{Segment, Snapshot};
+use crate::store::{StoreError, StoreErrorKind};
+use crate::taxonomy::event::parse_time;
+use crate::taxonomy::paths;
+
+/// How long one search may take.
+const MAX_TIME: Duration = Duration::from_secs(20);
+
+/// Documents of one segment, a bit each.
+#[derive(Clone, Debug)]
+pub(super) struct Bits(Vec<u64>);
+
+impl Bits {
+    fn none(docs: u32) -> Self {
+        Self(vec![0; docs.div_ceil(64) as usize])
+    }
+
+    pub(super) fn set(&mut self, doc: u32) {
+        if let Some(word) = self.0.get_mut(doc as usize / 64) {
+            *word |= 1 << (doc % 64);
+        }
+    }
+
+    pub(super) fn has(&self, doc: u32) -> bool {
+        self.0
+            .get(doc as usize / 64)
+            .is_some_and(|word| word >> (doc % 64) & 1 == 1)
+    }
+
+    pub(super) fn unset(&mut self, doc: u32) {
+        if let Some(word) = self.0.get_mut(doc as usize / 64) {
+            *word &= !(1 << (doc % 64));
+        }
+    }
+
+    /// Leaves only those that `keep` says.
+    pub(super) fn retain(&mut self, keep: impl Fn(u32) -> bool) {
+        for doc in self.clone().iter() {
+            if !keep(doc) {
+                self.unset(doc);
+            }
+        }
+    }
+
+    fn combine(&mut self, other: &Self, with: impl Fn(u64, u64) -> u64) {
+        for (mine, theirs) in self.0.iter_mut().zip(&other.0) {
+            *mine = with(*mine, *theirs);
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        (0u32..).zip(&self.0).flat_map(|(at, word)| {
+            let mut word = *word;
+            std::iter::from_fn(move || {
+                let bit = (word != 0).then(|| word.trailing_zeros())?;
+                word &= word - 1;
+                Some(at * 64 + bit)
+            })
+        })
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.0.iter().map(|word| u64::from(word.count_ones())).sum()
+    }
+}
+
+/// How a field of a query is found: its own column, or the paths of sources that bear it.
+pub(super) enum Place {
+    /// Event time.
+    Time,
+    /// Any of these paths.
+    Paths(Vec<String>),
+}
+
+/// Where to look for a field, by its Sigma name, its path, or one of the names every document
+/// has. Names are compared without case.
+pub(super) fn place(name: &str) -> Place {
+    let mut path = String::new();
+    schema::push_lower(name, &mut path);
+    match path.as_str() {
+        "time" | "@timestamp" => Place::Time,
+        "host" | "computer" => Place::Paths(vec![Fact::Host.path()]),
+        "user" => Place::Paths(vec![Fact::User.path()]),
+        "index" | "_index" => Place::Paths(vec![Fact::Index.path()]),
+        _ => Place::Paths(paths(name).iter().map(|path| path.to_lowercase()).collect()),
+    }
+}
+
+/// One search's view of the store.
+pub(super) struct Eval<'s> {
+    snapshot: &'s Snapshot,
+    started: Instant,
+}
+
+impl<'s> Eval<'s> {
+    pub(super) fn new(snapshot: &'s Snapshot) -> Self {
+        Self {
+            snapshot,
+            started: Instant::now(),
+        }
+    }
+
+    /// The documents of that segment that are meant; some of them may have been replaced.
+    pub(super) fn query(&self, query: &Query, segment: &Segment<'_>) -> Result<Bits, StoreError> {
+        let docs = segment.reader.max_doc();
+        match query {
+            Query::All => {
+                let mut all = Bits::none(docs);
+                (0..docs).for_each(|doc| all.set(doc));
+                Ok(all)
+            }
+            Query::And(parts) => self.fold(parts, segment, |a, b| a & b),
+            Query::Or(parts) => self.fold(parts, segment, |a, b| a | b),
+            Query::Not(part) => {
+                let mut all = self.query(&Query::All, segment)?;
+                all.combine(&self.query(part, segment)?, |all, part| all & !part);
+                Ok(all)
+            }
+            Query::Field(name, test) => match place(name) {
+                Place::Time => self.time(test, segment),
+                Place::Paths(paths) => {
+                    let mut any = Bits::none(docs);
+                    for path in &paths {
+                        self.path(path, test, segment, &mut any)?;
+                    }
+                    Ok(any)
+                }
+            },
+            Query::Words(text) => self.words(text, segment),
+            Query::Anywhere(glob) => {
+                let mut any = Bits::none(docs);
+                if glob.is_one_word() {
+                    let matcher = glob.matcher();
+                    let field = self.snapshot.columns.words;
+                    let fits = |word: &str| matcher.fits(word);
+                    self.scan(segment, field, &glob.head(), fits, &mut any)?;
+                } else {
+                    let matcher = glob.clone().anywhere().matcher();
+                    let field = self.snapshot.columns.values;
+                    let fits = |term: &str| {
+                        let value = term.split_once('\0').map(|(_, value)| value);
+                        value.is_some_and(|value| matcher.fits(value))
+                    };
+                    self.scan(segment, field, "", fits, &mut any)?;
+                }
+                Ok(any)
+            }
+        }
+    }
+
+    fn fold(
+        &self,
+        parts: &[Query],
+        segment: &Segment<'_>,
+        with: fn(u64, u64) -> u64,
+    ) -> Result<Bits, StoreError> {
+        let Some((first, others)) = parts.split_first() else {
+            return Ok(Bits::none(segment.reader.max_doc()));
+        };
+        let mut bits = self.query(first, segment)?;
+        for part in others {
+            bits.combine(&self.query(part, segment)?, with);
+        }
+        Ok(bits)
+    }
+
+    fn time(&self, test: &Test, segment: &Segment<'_>) -> Result<Bits, StoreError> {
+        let (from, to) = match test {
+            Test::Exists => (i64::MIN, i64::MAX),
+            Test::Equals(text) => (moment(text)?, moment(text)?),
+            Test::Between(from, to) => (
+                match from {
+                    Bound::Included(from) => moment(from)?,
+                    Bound::Excluded(from) => moment(from)?.saturating_add(1),
+                    Bound::Unbounded => i64::MIN,
+                },
+                match to {
+                    Bound::Included(to) => moment(to)?,
+                    Bound::Excluded(to) => moment(to)?.saturating_sub(1),
+                    Bound::Unbounded => i64::MAX,
+                },
+            ),
+            Test::Fits(_) => return Err(no_time("a pattern")),
+        };
+        let mut bits = Bits::none(segment.reader.max_doc());
+        let times = |doc: u32| segment.time.first(doc);
+        (0..segment.reader.max_doc())
+            .filter(|doc| times(*doc).is_some_and(|time| (from..=to).contains(&time)))
+            .for_each(|doc| bits.set(doc));
+        Ok(bits)
+    }
+
+    /// Adds the documents that have such a value at that path.
+    fn path(
+        &self,
+        path: &str,
+        test: &Test,
+        segment: &Segment<'_>,
+        bits: &mut Bits,
+    ) -> Result<(), StoreError> {
+        let field = self.snapshot.columns.values;
+        let head = format!("{path}\0");
+        match test {
+            Test::Exists => self.scan(segment, field, &head, |_| true, bits),
+            Test::Equals(value) => {
+                let mut term = String::new();
+                schema::term(path, value, &mut term);
+                let index = self.inverted(segment, field)?;
+                let term = Term::from_field_text(field, &term);
+                if let Some(info) = index.get_term_info(&term).map_err(error::read_io)? {
+                    add(&index, &info, bits)?;
+                }
+                Ok(())
+            }
+            Test::Fits(glob) => {
+                let matcher = glob.matcher();
+                let value = head.len();
+                let fits = |term: &str| term.get(value..).is_some_and(|v| matcher.fits(v));
+                self.scan(segment, field, &(head + &glob.head()), fits, bits)
+            }
+            Test::Between(from, to) => {
+                let range = Range::new(from, to);
+                let value = head.len();
+                let fits = |term: &str| term.get(value..).is_some_and(|v| range.holds(v));
+                self.scan(segment, field, &head, fits, bits)
+            }
+        }
+    }
+
+    /// Adds the documents of all terms that begin with `head` and that `fits`.
+    fn scan(
+        &self,
+        segment: &Segment<'_>,
+        field: Field,
+        head: &str,
+        fits: impl Fn(&str) -> bool,
+        bits: &mut Bits,
+    ) -> Result<(), StoreError> {
+        self.terms(segment, field, head, |term, index, info| {
+            if fits(term) {
+                add(index, info, bits)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Calls `each` with all terms of a segment that begin with `head`.
+    pub(super) fn terms(
+        &self,
+        segment: &Segment<'_>,
+        field: Field,
+        head: &str,
+        mut each: impl FnMut(
+            &str,
+            &InvertedIndexReader,
+            &tantivy::postings::TermInfo,
+        ) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let index = self.inverted(segment, field)?;
+        let range = index.terms().range().ge(head.as_bytes());
+        let mut stream = range.into_stream().map_err(error::read_io)?;
+        let mut count = 0u32;
+        while stream.advance() {
+            let Some(term) = std::str::from_utf8(stream.key()).ok() else {
+                continue;
+            };
+            if !term.starts_with(head) {
+                break;
+            }
+            each(term, &index, stream.value())?;
+            count = count.wrapping_add(1);
+            if count.is_multiple_of(1024) && self.started.elapsed() > MAX_TIME {
+                return Err(StoreError::new(
+                    StoreErrorKind::BadRequest,
+                    "the search takes too long; name a field, or begin the pattern with letters",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn inverted(
+        &self,
+        segment: &Segment<'_>,
+        field: Field,
+    ) -> Result<std::sync::Arc<InvertedIndexReader>, StoreError> {
+        segment.reader.inverted_index(field).map_err(error::read)
+    }
+
+    /// The documents in whose values these words stand one after the other.
+    fn words(&self, text: &str, segment: &Segment<'_>) -> Result<Bits, StoreError> {
+        let field = self.snapshot.columns.words;
+        let mut analyzer = Columns::analyzer();
+        let mut stream = analyzer.token_stream(text);
+        let mut terms = Vec::new();
+        while let Some(token) = stream.next() {
+            terms.push((token.position, Term::from_field_text(field, &token.text)));
+        }
+        let mut bits = Bits::none(segment.reader.max_doc());
+        let scoring = EnableScoring::disabled_from_searcher(&self.snapshot.searcher);
+        let weight = match terms.pop() {
+            // Nothing but punctuation: there is no such word.
+            None => return Ok(bits),
+            Some((_, term)) if terms.is_empty() => {
+                TermQuery::new(term, IndexRecordOption::Basic).weight(scoring)
+            }
+            Some(last) => {
+                terms.push(last);
+                PhraseQuery::new_with_offset(terms).weight(scoring)
+            }
+        };
+        let mut scorer = weight
+            .and_then(|weight| weight.scorer(segment.reader, 1.0))
+            .map_err(error::read)?;
+        while scorer.doc() != TERMINATED {
+            bits.set(scorer.doc());
+            scorer.advance();
+        }
+        Ok(bits)
+    }
+}
+
+/// Adds all documents of a term.
+fn add(
+    index: &InvertedIndexReader,
+    info: &tantivy::postings::TermInfo,
+    bits: &mut Bits,
+) -> Result<(), StoreError> {
+    each_doc(index, info, |doc| bits.set(doc))
+}
+
+/// Calls `each` with all documents of a term, replaced ones too.
+pub(super) fn each_doc(
+    index: &InvertedIndexReader,
+    info: &tantivy::postings::TermInfo,
+    mut each: impl FnMut(u32),
+) -> Result<(), StoreError> {
+    let mut postings = index
+        .read_block_postings_from_terminfo(info, IndexRecordOption::Basic)
+        .map_err(error::read_io)?;
+    while !postings.docs().is_empty() {
+        postings.docs().iter().for_each(|doc| each(*doc));
+        postings.advance();
+    }
+    Ok(())
+}
+
+fn moment(text: &str) -> Result<i64, StoreError> {
+    parse_time(text)
+        .or_else(|| parse_time(&format!("{text} 00:00:00")))
+        .or_else(|| parse_time(&format!("{text}:00")))
+        .ok_or_else(|| no_time(&format!("{text:?}")))
+}
+
+fn no_time(what: &str) -> StoreError {
+    StoreError::new(
+        StoreErrorKind::BadRequest,
+        format!("{what} is no time; write 2026-11-22 or \"2026-11-22 10:30:00\" (UTC)"),
+    )
+}
+
+/// A range that compares as its ends ask for: numbers, times, or text.
+enum Range {
+    Number(Bound<f64>, Bound<f64>),
+    Time(Bound<i64>, Bound<i64>),
+    Text(Bound<String>, Bound<String>),
+}
+
+impl Range {
+    fn new(from: &Bound<String>, to: &Bound<String>) -> Self {
+        if let (Some(from), Some(to)) = (both(from, number), both(to, number)) {
+            return Self::Number(from, to);
+        }
+        if let (Some(from), Some(to)) =
+            (both(from, |t| moment(t).ok()), both(to, |t| moment(t).ok()))
+        {
+            return Self::Time(from, to);
+        }
+        let lower = |text: &String| text.to_lowercase();
+        Self::Text(from.as_ref().map(lower), to.as_ref().map(lower))
+    }
+
+    fn holds(&self, value: &str) -> bool {
+        match self {
+            Self::Number(from, to) => number(value).is_some_and(|v| (*from, *to).contains(&v)),
+            Self::Time(from, to) => {
+                // Values are kept in lower case; times are written with `T` and `Z`.
+                parse_time(&value.to_ascii_uppercase()).is_some_and(|v| (*from, *to).contains(&v))
+            }
+            Self::Text(from, to) => {
+                let ends = (
+                    from.as_ref().map(String::as_str),
+                    to.as_ref().map(String::as_str),
+                );
+                RangeBounds::<str>::contains(&ends, value)
+            }
+        }
+    }
+}
+
+fn number(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|number: &f64| number.is_finite())
+}
+
+/// The bound, read; `None` if it cannot be.
+fn both<T>(bound: &Bound<String>, read: impl Fn(&str) -> Option<T>) -> Option<Bound<T>> {
+    Some(match bound {
+        Bound::Included(text) => Bound::Included(read(text)?),
+        Bound::Excluded(text) => Bound::Excluded(read(text)?),
+        Bound::Unbounded => Bound::Unbounded,
+    })
+}
