@@ -2,6 +2,7 @@
 
 mod input;
 mod modules;
+mod rules;
 mod sigma;
 mod store_contract;
 mod support;
