@@ -1,49 +1,38 @@
 //! The way back: where the field of a Sigma name may stand in documents, for stores that search by
 //! path. Reads the tables of places only.
 
+use std::collections::HashSet;
+
 use super::places;
 
 /// The paths (keys joined by dots) at which a document may have a field, the surest first: its own
 /// name first. Names are compared without case.
 pub fn paths(field: &str) -> Vec<String> {
     let same = |name: &str| name.eq_ignore_ascii_case(field);
-    let mut paths = vec![field.to_owned()];
-    let tables = [
-        places::HEADER,
-        places::RENAMED,
-        places::MOVED,
-        places::GUESSED,
-    ];
-    let [header, renamed, moved, guessed] = tables.map(|table| {
+    let renamed = places::RENAMED.iter().map(|(at, name, _)| (*at, *name));
+    let renamed = renamed.filter(|(_, name)| same(name)).map(|(at, _)| at);
+    let in_table = |table: &'static [(&str, &str)]| {
         table
             .iter()
             .filter(|(_, name)| same(name))
             .map(|(at, _)| *at)
-    });
-    paths.extend(header.map(str::to_owned));
-    let in_header_only = places::HEADER_ONLY.iter().any(|name| same(name));
-    if !field.contains('.') {
-        let names: Vec<&str> = std::iter::once(field)
-            .filter(|_| !in_header_only)
-            .chain(renamed)
-            .collect();
-        for container in places::CONTAINERS {
-            // A path with a hole stands for many, which no search by path can name.
-            if !container.contains('*') {
-                paths.extend(names.iter().map(|name| join(container, name)));
-            }
+    };
+    let mut paths = vec![field.to_owned()];
+    paths.extend(in_table(places::HEADER).map(str::to_owned));
+    for system in places::SYSTEMS {
+        paths.extend(in_table(places::SYSTEM).map(|at| join(system, at)));
+    }
+    if !field.contains('.') && !places::HEADER_ONLY.iter().any(|name| same(name)) {
+        let names: Vec<&str> = std::iter::once(field).chain(renamed).collect();
+        // A path with a hole stands for many, which no search by path can name.
+        for container in places::CONTAINERS.iter().filter(|at| !at.contains('*')) {
+            paths.extend(names.iter().map(|name| join(container, name)));
         }
     }
-    paths.extend(moved.chain(guessed).map(str::to_owned));
-    if !field.contains('.') {
-        paths.push(join("Event.System", field));
-    }
-    let mut known = Vec::new();
-    paths.retain(|path| {
-        let new = !known.contains(path);
-        known.push(path.clone());
-        new
-    });
+    paths.extend(in_table(places::MOVED).map(str::to_owned));
+    paths.extend(in_table(places::GUESSED).map(str::to_owned));
+    let mut known = HashSet::new();
+    paths.retain(|path| known.insert(path.clone()));
     paths
 }
 
