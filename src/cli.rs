@@ -12,6 +12,7 @@ pub mod run;
 pub mod scan;
 pub mod search;
 pub mod status;
+pub mod story;
 pub mod sweep;
 pub mod text;
 pub mod train;
@@ -28,7 +29,11 @@ pub use exit::{Exit, Failure};
 /// Without a configuration it works on an embedded store in ./picket-data with the rules,
 /// blacklist and modules that are built in.
 #[derive(Debug, Parser)]
-#[command(name = "picket", version, max_term_width = 100, after_help = "\
+#[command(
+    name = "picket",
+    version,
+    max_term_width = 100,
+    after_help = "\
 Examples:
   picket demo                          see a recorded attack found
   picket scan evidence/ --output ndjson   judge .evtx and JSON files, no store needed
@@ -36,7 +41,8 @@ Examples:
   picket sweep --dry-run               what would be judged, without writing
   picket run                           sweep on schedule until ctrl-c
 
-Exit codes: 0 done, 1 findings where --exit-code asked for them, 2 your input, 3 the outside world.")]
+Exit codes: 0 done, 1 findings where --exit-code asked for them, 2 your input, 3 the outside world."
+)]
 pub struct Cli {
     /// Configuration; without it ./picket.yml, if there is one.
     #[arg(long, short, global = true, value_name = "FILE")]
@@ -101,14 +107,25 @@ pub fn main() -> Exit {
         Err(error) => {
             // Help and version are no errors; printing fails only if nobody listens.
             drop(error.print());
-            return if error.use_stderr() { Exit::Input } else { Exit::Done };
+            return if error.use_stderr() {
+                Exit::Input
+            } else {
+                Exit::Done
+            };
         }
     };
-    crate::telemetry::start(cli.verbose.max(u8::from(matches!(cli.command, Command::Run(_)))));
+    crate::telemetry::start(
+        cli.verbose
+            .max(u8::from(matches!(cli.command, Command::Run(_)))),
+    );
     match cli.run() {
         Ok(exit) => exit,
         Err(failure) => {
-            anstream::eprintln!("{} {}", text::paint(text::style(crate::alert::AlertLevel::Alert), "error:"), text::clean_lines(&failure.message));
+            anstream::eprintln!(
+                "{} {}",
+                text::paint(text::style(crate::alert::AlertLevel::Alert), "error:"),
+                text::clean_lines(&failure.message)
+            );
             failure.exit
         }
     }
@@ -117,7 +134,12 @@ pub fn main() -> Exit {
 impl Cli {
     fn run(self) -> Result<Exit, Failure> {
         if let Command::Completions { shell } = self.command {
-            clap_complete::generate(shell, &mut Self::command(), "picket", &mut std::io::stdout());
+            clap_complete::generate(
+                shell,
+                &mut Self::command(),
+                "picket",
+                &mut std::io::stdout(),
+            );
             return Ok(Exit::Done);
         }
         let (mut config, problems) = Config::find(self.config.as_deref())

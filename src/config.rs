@@ -60,9 +60,16 @@ impl Default for Config {
         Self {
             file: None,
             data: PathBuf::from("picket-data"),
-            sources: vec![Source { name: "all".into(), index: Sources::all() }],
+            sources: vec![Source {
+                name: "all".into(),
+                index: Sources::all(),
+            }],
             sweeps: every_quarter
-                .map(|schedule| SweepConfig { name: "default".into(), schedule, sources: Sources::all() })
+                .map(|schedule| SweepConfig {
+                    name: "default".into(),
+                    schedule,
+                    sources: Sources::all(),
+                })
                 .into_iter()
                 .collect(),
             rules: Vec::new(),

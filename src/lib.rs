@@ -26,3 +26,10 @@ pub mod taxonomy;
 
 pub mod input;
 pub mod store;
+
+pub mod schedule;
+pub mod sweep;
+
+pub mod cli;
+pub mod config;
+pub mod telemetry;

@@ -1,3 +1,7 @@
-//! The command line; only this file ends the process.
+//! The program; only this file ends the process.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    picket::cli::main().into()
+}

@@ -27,7 +27,10 @@ impl FromStr for Schedule {
         }
         cron::Schedule::from_str(text).map(Self).map_err(|error| {
             let error = error.to_string();
-            format!("`{text}` is no schedule: {}", error.lines().next().unwrap_or_default())
+            format!(
+                "`{text}` is no schedule: {}",
+                error.lines().next().unwrap_or_default()
+            )
         })
     }
 }
@@ -44,8 +47,12 @@ const NAP: Duration = Duration::from_secs(20);
 
 /// Runs `activate` at every time of the schedule until `stop` turns true; an activation under way
 /// is waited for. `now` is the clock.
-pub async fn run<F, Fut>(schedule: &Schedule, now: impl Fn() -> DateTime<Local>, mut stop: watch::Receiver<bool>, mut activate: F)
-where
+pub async fn run<F, Fut>(
+    schedule: &Schedule,
+    now: impl Fn() -> DateTime<Local>,
+    mut stop: watch::Receiver<bool>,
+    mut activate: F,
+) where
     F: FnMut() -> Fut,
     Fut: Future<Output = ()>,
 {
@@ -67,7 +74,11 @@ where
 }
 
 /// `false` if it was told to stop first.
-async fn wait_until(due: DateTime<Local>, now: &impl Fn() -> DateTime<Local>, stop: &mut watch::Receiver<bool>) -> bool {
+async fn wait_until(
+    due: DateTime<Local>,
+    now: &impl Fn() -> DateTime<Local>,
+    stop: &mut watch::Receiver<bool>,
+) -> bool {
     loop {
         if *stop.borrow() {
             return false;
@@ -97,7 +108,10 @@ mod tests {
     #[test]
     fn a_schedule_has_six_fields() {
         let error = "*/15 * * * *".parse::<Schedule>().unwrap_err();
-        assert!(error.contains("has 5 fields") && error.contains("0 */15 * * * *"), "{error}");
+        assert!(
+            error.contains("has 5 fields") && error.contains("0 */15 * * * *"),
+            "{error}"
+        );
         let error = "0 99 * * * *".parse::<Schedule>().unwrap_err();
         assert!(error.contains("no schedule"), "{error}");
     }
@@ -132,6 +146,9 @@ mod tests {
         .await;
         let began = began.into_inner().unwrap();
         assert_eq!(began.len(), 3);
-        assert!(began[2] - began[0] >= 200, "the 200 missed times ran twice, not 200 times: {began:?}");
+        assert!(
+            began[2] - began[0] >= 200,
+            "the 200 missed times ran twice, not 200 times: {began:?}"
+        );
     }
 }

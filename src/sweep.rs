@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::detect::judge::Ask;
+use crate::detect::judge::{Ask, NewEvent};
 use crate::detect::{Judge, Judged};
 use crate::document::{Document, DocumentId};
 use crate::finding::Verdict;
-use crate::store::{Checkpoint, Outcome, Page, Sources, Store, StoreError, Window};
+use crate::store::{Checkpoint, Outcome, Page, Progress, Sources, Store, StoreError, Window};
 
 pub use report::SweepReport;
 
@@ -57,7 +57,13 @@ pub struct Step<'a> {
 
 impl Sweep {
     /// A sweep called `name`, which keeps its checkpoint under that name.
-    pub fn new(name: impl Into<String>, store: Arc<dyn Store>, sources: Sources, judge: &Judge, threads: usize) -> Self {
+    pub fn new(
+        name: impl Into<String>,
+        store: Arc<dyn Store>,
+        sources: Sources,
+        judge: &Judge,
+        threads: usize,
+    ) -> Self {
         Self {
             name: name.into(),
             store,
@@ -92,9 +98,13 @@ impl Sweep {
     ///
     /// # Errors
     /// The store failed, or judging broke down. What was committed before holds.
-    pub async fn activate(&self, stop: &AtomicBool, tell: &mut (dyn FnMut(&Step<'_>) + Send)) -> Result<SweepReport, SweepError> {
+    pub async fn activate(
+        &self,
+        stop: &AtomicBool,
+        tell: &mut (dyn FnMut(&Step<'_>) + Send),
+    ) -> Result<SweepReport, SweepError> {
         let mut report = SweepReport::begin(&self.name, self.dry_run);
-        let mut at = self.store.checkpoint(&self.name).await?;
+        let mut at = self.store.progress(&self.name).await?.at;
         let mut page = self.store.changes(&self.sources, &at, self.page).await?;
         while page.next != at {
             let next = page.next.clone();
@@ -116,19 +126,34 @@ impl Sweep {
             }
         }
         report.end();
+        if !self.dry_run {
+            self.commit(&at, &report).await?;
+        }
         Ok(report)
+    }
+
+    async fn commit(&self, at: &Checkpoint, report: &SweepReport) -> Result<(), StoreError> {
+        let progress = Progress {
+            at: at.clone(),
+            report: serde_json::to_value(report).ok(),
+        };
+        self.store.commit(&self.name, &progress).await
     }
 
     async fn judge(&self, page: Page) -> Result<Judged, SweepError> {
         let documents: Arc<[Document]> = page.documents.into();
-        let mut judged = self.on_panel({
-            let documents = Arc::clone(&documents);
-            move |panel| panel.page(&documents)
-        }).await?;
+        let mut judged = self
+            .on_panel({
+                let documents = Arc::clone(&documents);
+                move |panel| panel.page(&documents)
+            })
+            .await?;
         let asks = std::mem::take(&mut judged.asks);
-        for (ask, times) in asks {
-            let history = self.history(&ask, &times, &documents, &mut judged).await?;
-            let found = self.on_panel(move |panel| panel.window(&ask, &times, &history)).await?;
+        for (ask, new) in asks {
+            let history = self.history(&ask, &new, &documents, &mut judged).await?;
+            let found = self
+                .on_panel(move |panel| panel.window(&ask, &new, &history))
+                .await?;
             judged.merge(found);
         }
         Ok(judged)
@@ -136,8 +161,17 @@ impl Sweep {
 
     /// The documents of the entity around the new events. The page's own documents are taken as
     /// they were read, so that page and window speak of one version.
-    async fn history(&self, ask: &Ask, times: &[i64], page: &[Document], judged: &mut Judged) -> Result<Vec<Document>, SweepError> {
-        let (Some(first), Some(last)) = (times.iter().min(), times.iter().max()) else {
+    async fn history(
+        &self,
+        ask: &Ask,
+        new: &[NewEvent],
+        page: &[Document],
+        judged: &mut Judged,
+    ) -> Result<Vec<Document>, SweepError> {
+        let (Some(first), Some(last)) = (
+            new.iter().map(|n| n.time).min(),
+            new.iter().map(|n| n.time).max(),
+        ) else {
             return Ok(Vec::new());
         };
         let window = Window {
@@ -152,7 +186,10 @@ impl Sweep {
             history.drain(..dropped);
             judged.problems.push(crate::problem::Problem::new(
                 &ask.entity,
-                format!("the window of {} holds {dropped} documents more than a module is shown", ask.entity),
+                format!(
+                    "the window of {} holds {dropped} documents more than a module is shown",
+                    ask.entity
+                ),
             ));
         }
         let known: BTreeMap<&DocumentId, &Document> = page.iter().map(|d| (&d.id, d)).collect();
@@ -164,24 +201,40 @@ impl Sweep {
         Ok(history)
     }
 
-    async fn on_panel<T: Send + 'static>(&self, work: impl FnOnce(&mut Panel) -> T + Send + 'static) -> Result<T, SweepError> {
+    async fn on_panel<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Panel) -> T + Send + 'static,
+    ) -> Result<T, SweepError> {
         let panel = Arc::clone(&self.panel);
-        tokio::task::spawn_blocking(move || work(&mut panel.lock().unwrap_or_else(PoisonError::into_inner)))
-            .await
-            .map_err(|error| SweepError::Broken(error.to_string()))
+        tokio::task::spawn_blocking(move || {
+            work(&mut panel.lock().unwrap_or_else(PoisonError::into_inner))
+        })
+        .await
+        .map_err(|error| SweepError::Broken(error.to_string()))
     }
 
-    async fn write(&self, mut judged: Judged, next: &Checkpoint, report: &mut SweepReport, tell: &mut (dyn FnMut(&Step<'_>) + Send)) -> Result<(), SweepError> {
+    async fn write(
+        &self,
+        mut judged: Judged,
+        next: &Checkpoint,
+        report: &mut SweepReport,
+        tell: &mut (dyn FnMut(&Step<'_>) + Send),
+    ) -> Result<(), SweepError> {
         let verdicts = judged.verdicts(&self.digest(), chrono::Utc::now().timestamp_millis());
         let outcomes = if self.dry_run {
             Vec::new()
         } else {
-            let outcomes = self.store.apply(&verdicts).await?;
-            self.store.commit(&self.name, next).await?;
-            outcomes
+            self.store.apply(&verdicts).await?
         };
         report.add(&judged.counts, judged.problems, &verdicts, &outcomes);
-        tell(&Step { report, verdicts: &verdicts, outcomes: &outcomes });
+        if !self.dry_run {
+            self.commit(next, report).await?;
+        }
+        tell(&Step {
+            report,
+            verdicts: &verdicts,
+            outcomes: &outcomes,
+        });
         Ok(())
     }
 
@@ -233,9 +286,16 @@ impl Panel {
     }
 
     /// Judges the history of one entity.
-    pub fn window(&mut self, ask: &Ask, times: &[i64], documents: &[Document]) -> Judged {
+    pub fn window(&mut self, ask: &Ask, new: &[NewEvent], documents: &[Document]) -> Judged {
         let mut seen = HashSet::new();
-        let unique: Vec<Document> = documents.iter().filter(|d| seen.insert(&d.id)).cloned().collect();
-        self.judges.first_mut().map(|judge| judge.window(ask, times, &unique)).unwrap_or_default()
+        let unique: Vec<Document> = documents
+            .iter()
+            .filter(|d| seen.insert(&d.id))
+            .cloned()
+            .collect();
+        self.judges
+            .first_mut()
+            .map(|judge| judge.window(ask, new, &unique))
+            .unwrap_or_default()
     }
 }

@@ -162,7 +162,10 @@ fn critical_is_rare() {
         *counts.entry(rule.level).or_insert(0) += 1;
     }
     let critical = counts.get(&Level::Critical).copied().unwrap_or(0);
-    assert!(critical * 10 <= counts.values().sum::<usize>(), "{counts:?}");
+    assert!(
+        critical * 10 <= counts.values().sum::<usize>(),
+        "{counts:?}"
+    );
 }
 
 /// What the bundled blacklist says of a line of cmd.exe history.

@@ -38,12 +38,18 @@ pub struct Failure {
 impl Failure {
     /// The user's input is at fault.
     pub fn input(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Input, message: message.into() }
+        Self {
+            exit: Exit::Input,
+            message: message.into(),
+        }
     }
 
     /// The outside world is at fault.
     pub fn outside(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Outside, message: message.into() }
+        Self {
+            exit: Exit::Outside,
+            message: message.into(),
+        }
     }
 }
 

@@ -56,13 +56,21 @@ fn rfc3339(millis: i64) -> Option<String> {
 
 /// A verdict for people: when, where, how grave; then each finding with its evidence.
 pub fn describe(verdict: &Verdict) -> String {
-    let level = verdict.findings.iter().map(|f| f.alert_level).max().unwrap_or_default();
+    let level = verdict
+        .findings
+        .iter()
+        .map(|f| f.alert_level)
+        .max()
+        .unwrap_or_default();
     let time = verdict.time.map_or_else(|| "no time".into(), text::moment);
     let mut lines = format!(
         "{}  {}  {}",
         text::paint(text::style(level), format!("{level}")),
         time,
-        text::paint(text::BOLD, text::clean(verdict.host.as_deref().unwrap_or("no host"))),
+        text::paint(
+            text::BOLD,
+            text::clean(verdict.host.as_deref().unwrap_or("no host"))
+        ),
     );
     if let Some(user) = &verdict.user {
         lines += &format!("  {}", text::clean(user));
@@ -70,7 +78,10 @@ pub fn describe(verdict: &Verdict) -> String {
     for finding in &verdict.findings {
         lines += &format!("\n   {}", headline(finding));
         for evidence in finding.evidence.iter().take(3) {
-            lines += &format!("\n      {}", evidence_line(evidence, text::width().saturating_sub(8)));
+            lines += &format!(
+                "\n      {}",
+                evidence_line(evidence, text::width().saturating_sub(8))
+            );
         }
     }
     lines
@@ -94,8 +105,21 @@ pub fn headline(finding: &Finding) -> String {
 
 /// Field and value, with what matched in bold.
 pub fn evidence_line(evidence: &Evidence, width: usize) -> String {
-    let name = if evidence.field.is_empty() { &evidence.selection } else { &evidence.field };
+    let name = if evidence.field.is_empty() {
+        &evidence.selection
+    } else {
+        &evidence.field
+    };
     let name = format!("{}: ", text::clean(name));
     let room = width.saturating_sub(name.chars().count()).max(20);
-    format!("{}{}", text::paint(text::DIM, name), text::excerpt(evidence, room))
+    format!(
+        "{}{}",
+        text::paint(text::DIM, name),
+        text::excerpt(evidence, room)
+    )
+}
+
+/// `warning:` in its colour.
+pub fn warning() -> String {
+    text::paint(text::style(AlertLevel::Suspicious), "warning:")
 }

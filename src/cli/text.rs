@@ -72,8 +72,9 @@ pub fn excerpt(evidence: &Evidence, most: usize) -> String {
 
 /// A moment as people read it, in UTC.
 pub fn moment(millis: i64) -> String {
-    DateTime::from_timestamp_millis(millis)
-        .map_or_else(String::new, |time| time.format("%Y-%m-%d %H:%M:%S").to_string())
+    DateTime::from_timestamp_millis(millis).map_or_else(String::new, |time| {
+        time.format("%Y-%m-%d %H:%M:%S").to_string()
+    })
 }
 
 /// A duration as people read it.
@@ -127,7 +128,9 @@ pub fn paint(style: Style, text: impl std::fmt::Display) -> String {
 
 /// How many columns there are to write on.
 pub fn width() -> usize {
-    terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0)).clamp(60, 200)
+    terminal_size::terminal_size()
+        .map_or(100, |(width, _)| usize::from(width.0))
+        .clamp(60, 200)
 }
 
 /// A table without lines, which fits the terminal.
@@ -149,16 +152,30 @@ mod tests {
 
     #[test]
     fn an_escape_sequence_reaches_no_terminal() {
-        assert_eq!(clean("whoami \x1b[2J\u{202e}exe.\u{9b}31m"), "whoami \\u{1b}[2J\\u{202e}exe.\\u{9b}31m");
-        assert!(matches!(clean(r"C:\Windows\System32 ünï"), Cow::Borrowed(_)));
+        assert_eq!(
+            clean("whoami \x1b[2J\u{202e}exe.\u{9b}31m"),
+            "whoami \\u{1b}[2J\\u{202e}exe.\\u{9b}31m"
+        );
+        assert!(matches!(
+            clean(r"C:\Windows\System32 ünï"),
+            Cow::Borrowed(_)
+        ));
     }
 
     #[test]
     fn an_excerpt_shows_the_match() {
         let value = format!("{}mimikatz{}", "a".repeat(500), "b".repeat(500));
-        let evidence = Evidence { selection: "s".into(), field: "CommandLine".into(), value, span: Some((500, 8)) };
+        let evidence = Evidence {
+            selection: "s".into(),
+            field: "CommandLine".into(),
+            value,
+            span: Some((500, 8)),
+        };
         let excerpt = excerpt(&evidence, 60);
-        assert!(excerpt.contains("mimikatz") && excerpt.chars().count() <= 62, "{excerpt}");
+        assert!(
+            excerpt.contains("mimikatz") && excerpt.chars().count() <= 62,
+            "{excerpt}"
+        );
     }
 
     #[test]

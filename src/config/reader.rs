@@ -10,11 +10,25 @@ use crate::rule::yaml::{self, Entry, Node, Value};
 use crate::schedule::Schedule;
 use crate::store::Sources;
 
-const TOP: [&str; 7] = ["store", "sources", "sweeps", "rules", "blacklist", "modules", "alert_levels"];
+const TOP: [&str; 7] = [
+    "store",
+    "sources",
+    "sweeps",
+    "rules",
+    "blacklist",
+    "modules",
+    "alert_levels",
+];
 
 pub(super) fn read(text: &str, path: &Path) -> (Config, Vec<Problem>) {
-    let mut reader = Reader { path, problems: Vec::new() };
-    let mut config = Config { file: Some(path.to_path_buf()), ..Config::default() };
+    let mut reader = Reader {
+        path,
+        problems: Vec::new(),
+    };
+    let mut config = Config {
+        file: Some(path.to_path_buf()),
+        ..Config::default()
+    };
     let mut documents = yaml::parse(text).into_iter();
     match documents.next() {
         Some(Ok(root)) => reader.root(&root, &mut config),
@@ -22,7 +36,11 @@ pub(super) fn read(text: &str, path: &Path) -> (Config, Vec<Problem>) {
         None => {}
     }
     if let Some(Ok(extra)) = documents.next() {
-        reader.problem(extra.line, "a second YAML document".into(), Some("keep everything in one"));
+        reader.problem(
+            extra.line,
+            "a second YAML document".into(),
+            Some("keep everything in one"),
+        );
     }
     (config, reader.problems)
 }
@@ -53,7 +71,11 @@ impl Reader<'_> {
                 known.push(entry);
             } else {
                 let help = nearest(&entry.key, keys);
-                self.problem(entry.line, format!("unknown key `{}` in {what}", entry.key), Some(&help));
+                self.problem(
+                    entry.line,
+                    format!("unknown key `{}` in {what}", entry.key),
+                    Some(&help),
+                );
             }
         }
         known
@@ -83,7 +105,11 @@ impl Reader<'_> {
                 "sources" => config.sources = self.sources(node),
                 "sweeps" => sweeps = Some(node),
                 "rules" => {
-                    config.rules = node.items().iter().filter_map(|item| self.path(item, "rules")).collect();
+                    config.rules = node
+                        .items()
+                        .iter()
+                        .filter_map(|item| self.path(item, "rules"))
+                        .collect();
                 }
                 "blacklist" => config.blacklist = self.path(node, "blacklist"),
                 "modules" => config.modules = self.path(node, "modules"),
@@ -94,7 +120,10 @@ impl Reader<'_> {
             Some(node) => config.sweeps = self.sweeps(node, &config.sources),
             None => {
                 let all = all_of(&config.sources);
-                config.sweeps.iter_mut().for_each(|sweep| sweep.sources = all.clone());
+                config
+                    .sweeps
+                    .iter_mut()
+                    .for_each(|sweep| sweep.sources = all.clone());
             }
         }
     }
@@ -103,7 +132,11 @@ impl Reader<'_> {
         for entry in self.map(node, "store", &["embedded", "elastic"]) {
             if entry.key == "elastic" {
                 let help = "leave it out for the embedded store";
-                self.problem(entry.line, "this version has no Elasticsearch store".into(), Some(help));
+                self.problem(
+                    entry.line,
+                    "this version has no Elasticsearch store".into(),
+                    Some(help),
+                );
                 continue;
             }
             for entry in self.map(&entry.value, "store.embedded", &["path"]) {
@@ -144,7 +177,11 @@ impl Reader<'_> {
         let mut patterns = Vec::new();
         for item in node.items() {
             let text = self.text(item, "index")?;
-            patterns.extend(text.split(',').map(|p| p.trim().to_owned()).filter(|p| !p.is_empty()));
+            patterns.extend(
+                text.split(',')
+                    .map(|p| p.trim().to_owned())
+                    .filter(|p| !p.is_empty()),
+            );
         }
         (!patterns.is_empty()).then_some(Sources(patterns))
     }
@@ -163,9 +200,17 @@ impl Reader<'_> {
             match (name, schedule) {
                 (Some(name), Some(_)) if sweeps.iter().any(|s| s.name == name) => {
                     let help = "each keeps its checkpoint under its name";
-                    self.problem(item.line, format!("there are two sweeps `{name}`"), Some(help));
+                    self.problem(
+                        item.line,
+                        format!("there are two sweeps `{name}`"),
+                        Some(help),
+                    );
                 }
-                (Some(name), Some(schedule)) => sweeps.push(SweepConfig { name, schedule, sources: swept }),
+                (Some(name), Some(schedule)) => sweeps.push(SweepConfig {
+                    name,
+                    schedule,
+                    sources: swept,
+                }),
                 _ => self.problem(
                     item.line,
                     "a sweep needs a `name` and a `schedule`".into(),
@@ -197,7 +242,11 @@ impl Reader<'_> {
                 None => {
                     let names: Vec<&str> = sources.iter().map(|s| s.name.as_str()).collect();
                     let help = nearest(&name, &names);
-                    self.problem(item.line, format!("there is no source `{name}`"), Some(&help));
+                    self.problem(
+                        item.line,
+                        format!("there is no source `{name}`"),
+                        Some(&help),
+                    );
                 }
             }
         }
@@ -211,27 +260,34 @@ impl Reader<'_> {
                 Value::Number(text) => text.parse::<u8>().ok(),
                 _ => None,
             };
-            match (Level::parse(&entry.key), number.and_then(|n| AlertLevel::try_from(n).ok())) {
+            match (
+                Level::parse(&entry.key),
+                number.and_then(|n| AlertLevel::try_from(n).ok()),
+            ) {
                 (Some(level), Some(alert)) => config.alert_levels.set(level, alert),
-                _ => self.problem(entry.value.line, format!("`{}` must be 0, 1 or 2", entry.key), None),
+                _ => self.problem(
+                    entry.value.line,
+                    format!("`{}` must be 0, 1 or 2", entry.key),
+                    None,
+                ),
             }
         }
     }
 }
 
 fn all_of(sources: &[Source]) -> Sources {
-    Sources(sources.iter().flat_map(|source| source.index.0.iter().cloned()).collect())
+    Sources(
+        sources
+            .iter()
+            .flat_map(|source| source.index.0.iter().cloned())
+            .collect(),
+    )
 }
 
 /// What may have been meant, or what there is.
 fn nearest(word: &str, known: &[&str]) -> String {
-    let best = known
-        .iter()
-        .map(|name| (strsim::damerau_levenshtein(word, name), name))
-        .min()
-        .filter(|(distance, name)| *distance <= 1 + name.len() / 3);
-    match best {
-        Some((_, name)) => format!("did you mean `{name}`?"),
+    match crate::rule::nearest(word, known.iter().copied()) {
+        Some(name) => format!("did you mean `{name}`?"),
         None => format!("there are {}", known.join(", ")),
     }
 }
@@ -275,13 +331,18 @@ alert_levels: { low: 1, critical: 1 }
         assert_eq!(config.sweeps[0].sources, Sources(vec!["cmdlogs*".into()]));
         assert_eq!(config.sweeps[1].sources.0.len(), 3);
         assert_eq!(config.rules[1], PathBuf::from("/etc/picket/more.yml"));
-        assert_eq!(config.alert_levels.of(Level::Critical), AlertLevel::Suspicious);
+        assert_eq!(
+            config.alert_levels.of(Level::Critical),
+            AlertLevel::Suspicious
+        );
         assert_eq!(config.alert_levels.of(Level::High), AlertLevel::Suspicious);
     }
 
     #[test]
     fn every_problem_is_named_at_once() {
-        insta::assert_snapshot!(problems(r#"
+        insta::assert_snapshot!(
+            problems(
+                r#"
 ruels: [rules/]
 sources:
   - { name: cmd }
@@ -290,7 +351,10 @@ sweeps:
   - { name: a, schedule: "*/15 * * * *", sources: [sysmon] }
   - { name: b, schedule: "0 0 * * * *", sources: [sysmno] }
 alert_levels: { hihg: 1, low: 7 }
-"#).join("\n"));
+"#
+            )
+            .join("\n")
+        );
     }
 
     #[test]

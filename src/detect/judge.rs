@@ -29,7 +29,8 @@ pub struct Judge {
 }
 
 /// What a page held, in numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct Counts {
     /// Documents read.
     pub documents: u64,
@@ -67,6 +68,15 @@ pub struct Ask {
     pub span: i64,
 }
 
+/// A new event that belongs into a window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewEvent {
+    /// When it was, in milliseconds since 1970 (UTC).
+    pub time: i64,
+    /// Its document.
+    pub document: DocumentId,
+}
+
 /// What was found on some documents; becomes [`Verdict`]s with [`Judged::verdicts`].
 #[derive(Debug, Default)]
 pub struct Judged {
@@ -75,8 +85,8 @@ pub struct Judged {
     pub problems: Vec<Problem>,
     /// What was read.
     pub counts: Counts,
-    /// Whose windows are wanted, with the times of the new events, in milliseconds since 1970.
-    pub asks: BTreeMap<Ask, Vec<i64>>,
+    /// Whose windows are wanted, and because of which new events.
+    pub asks: BTreeMap<Ask, Vec<NewEvent>>,
 }
 
 #[derive(Debug)]
@@ -137,8 +147,8 @@ impl Judged {
         }
         self.problems.extend(other.problems);
         self.counts.add(&other.counts);
-        for (ask, times) in other.asks {
-            self.asks.entry(ask).or_default().extend(times);
+        for (ask, new) in other.asks {
+            self.asks.entry(ask).or_default().extend(new);
         }
     }
 
@@ -236,8 +246,8 @@ impl Judge {
     }
 
     /// Judges the history of one entity for the detector that asked: at the last event of every
-    /// [`WINDOW_STEP`] whose window holds one of the new events at `times`.
-    pub fn window(&mut self, ask: &Ask, times: &[i64], documents: &[Document]) -> Judged {
+    /// [`WINDOW_STEP`] whose window holds one of the new events.
+    pub fn window(&mut self, ask: &Ask, new: &[NewEvent], documents: &[Document]) -> Judged {
         let mut judged = Judged::default();
         let Some(detector) = self.detectors.get_mut(ask.detector) else {
             return judged;
@@ -257,8 +267,8 @@ impl Judge {
             let next_slot = moments
                 .get(last + 1)
                 .map(|next| next.div_euclid(WINDOW_STEP));
-            let is_new = |time: &i64| *time <= *end && *time > *end - ask.span;
-            if next_slot == Some(end.div_euclid(WINDOW_STEP)) || !times.iter().any(is_new) {
+            let is_inside = |new: &NewEvent| new.time <= *end && new.time > *end - ask.span;
+            if next_slot == Some(end.div_euclid(WINDOW_STEP)) || !new.iter().any(is_inside) {
                 continue;
             }
             let first = moments.partition_point(|time| *time <= *end - ask.span);
@@ -312,7 +322,12 @@ fn note_asks(number: usize, detector: &dyn Detector, events: &[Event<'_>], judge
                 entity: entity.to_lowercase(),
                 span: need.span,
             };
-            judged.asks.entry(ask).or_default().push(time);
+            let document = event.document.id.clone();
+            judged
+                .asks
+                .entry(ask)
+                .or_default()
+                .push(NewEvent { time, document });
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::Utc;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::detect::judge::Counts;
 use crate::finding::{SecondOpinion, Verdict};
@@ -14,7 +14,8 @@ use crate::store::Outcome;
 const MAX_PROBLEMS: usize = 100;
 
 /// What one activation of a sweep did.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct SweepReport {
     /// The sweep's name.
     pub sweep: String,
@@ -64,7 +65,13 @@ impl SweepReport {
         self.took = Utc::now().timestamp_millis() - self.started;
     }
 
-    pub(super) fn add(&mut self, read: &Counts, problems: Vec<Problem>, verdicts: &[Verdict], outcomes: &[Outcome]) {
+    pub(super) fn add(
+        &mut self,
+        read: &Counts,
+        problems: Vec<Problem>,
+        verdicts: &[Verdict],
+        outcomes: &[Outcome],
+    ) {
         self.read.add(read);
         for problem in problems {
             if self.problems.contains(&problem) || self.problems.len() >= MAX_PROBLEMS {
@@ -80,7 +87,11 @@ impl SweepReport {
                 .iter()
                 .filter(|f| f.second_opinion == Some(SecondOpinion::Differs))
                 .count() as u64;
-            match verdict.patch.as_ref().map(|_| u8::from(verdict.alert_level)) {
+            match verdict
+                .patch
+                .as_ref()
+                .map(|_| u8::from(verdict.alert_level))
+            {
                 Some(1) => self.suspicious += 1,
                 Some(2) => self.alerts += 1,
                 _ => {}

@@ -186,6 +186,11 @@ impl Slots {
         self.values.is_empty()
     }
 
+    /// The route of what was read.
+    pub fn route(&self) -> Route {
+        self.route
+    }
+
     /// Forgets what was read.
     pub fn clear(&mut self) {
         self.values.clear();

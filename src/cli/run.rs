@@ -1,0 +1,161 @@
+//! `picket run`: sweeps on schedule until ctrl-c or SIGTERM, which finish the page in hand.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use chrono::Local;
+use tokio::sync::watch;
+use tracing::{error, info, warn};
+
+use super::arsenal::Arsenal;
+use super::{Exit, Failure, block_on, sweep, text};
+use crate::config::Config;
+use crate::schedule::{self, Schedule};
+use crate::store::Store;
+use crate::store::embedded::Embedded;
+use crate::sweep::Sweep;
+
+/// What may be said after `picket run`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  picket run                        all sweeps of picket.yml, or one every quarter of an hour
+  picket --config /etc/picket/picket.yml run")]
+pub struct Args {
+    /// Sweep once at the start too, before the first scheduled time.
+    #[arg(long)]
+    now: bool,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, config: Config) -> Result<Exit, Failure> {
+    let arsenal = Arsenal::load(&config)?;
+    arsenal.warn(5);
+    let store: Arc<dyn Store> = Arc::new(Embedded::open(&config.data)?);
+    info!(
+        rules = arsenal.rules, blacklist = arsenal.blacklist, modules = arsenal.modules,
+        problems = arsenal.problems.len(), took_ms = arsenal.took as u64, data = %config.data.display(),
+        "ready"
+    );
+    block_on(async {
+        let (stop, flag) = on_signal();
+        let mut tasks = tokio::task::JoinSet::new();
+        for entry in config.sweeps {
+            let sweep = Sweep::new(
+                &entry.name,
+                Arc::clone(&store),
+                entry.sources,
+                &arsenal.judge,
+                sweep::threads(),
+            );
+            tasks.spawn(scheduled(
+                sweep,
+                entry.schedule,
+                args.now,
+                stop.clone(),
+                Arc::clone(&flag),
+            ));
+        }
+        while let Some(ended) = tasks.join_next().await {
+            ended
+                .map_err(|error| Failure::outside(format!("a sweep's task broke down: {error}")))?;
+        }
+        info!("stopped");
+        Ok(Exit::Done)
+    })
+}
+
+async fn scheduled(
+    sweep: Sweep,
+    schedule: Schedule,
+    now: bool,
+    stop: watch::Receiver<bool>,
+    flag: Arc<AtomicBool>,
+) {
+    if let Some(next) = schedule.after(Local::now()) {
+        info!(sweep = sweep.name(), next = %next.to_rfc3339(), "scheduled");
+    }
+    if now {
+        activate(&sweep, &flag).await;
+    }
+    schedule::run(&schedule, Local::now, stop, || activate(&sweep, &flag)).await;
+}
+
+/// One activation; what goes wrong is logged, and the next scheduled one is the retry.
+async fn activate(sweep: &Sweep, stop: &AtomicBool) {
+    match sweep.activate(stop, &mut |_| {}).await {
+        Ok(report) => {
+            info!(
+                sweep = sweep.name(),
+                documents = report.read.documents,
+                findings = report.findings,
+                alerts = report.alerts,
+                suspicious = report.suspicious,
+                written = report.written,
+                conflicts = report.conflicts,
+                rejected = report.rejected,
+                took_ms = report.took,
+                "swept"
+            );
+            for problem in &report.problems {
+                warn!(
+                    sweep = sweep.name(),
+                    "{}",
+                    text::clean(&problem.to_string())
+                );
+            }
+        }
+        Err(failure) => error!(
+            sweep = sweep.name(),
+            "{}",
+            text::clean(&failure.to_string())
+        ),
+    }
+}
+
+/// Sets the flag at the first ctrl-c or SIGTERM; a second one ends the process at once.
+pub fn set_on_signal(flag: Arc<AtomicBool>) {
+    tokio::spawn(async move {
+        signalled().await;
+        flag.store(true, Ordering::SeqCst);
+        signalled().await;
+        // Nothing acknowledged is lost by this: what counts is on disk.
+        #[expect(clippy::exit, reason = "the user asked twice")]
+        std::process::exit(130);
+    });
+}
+
+fn on_signal() -> (watch::Receiver<bool>, Arc<AtomicBool>) {
+    let (stop, stopped) = watch::channel(false);
+    let flag = Arc::new(AtomicBool::new(false));
+    let raised = Arc::clone(&flag);
+    tokio::spawn(async move {
+        signalled().await;
+        info!("stopping after the page in hand");
+        raised.store(true, Ordering::SeqCst);
+        stop.send_replace(true);
+        signalled().await;
+        #[expect(clippy::exit, reason = "the user asked twice")]
+        std::process::exit(130);
+    });
+    (stopped, flag)
+}
+
+#[cfg(unix)]
+async fn signalled() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        Err(_) => drop(tokio::signal::ctrl_c().await),
+    }
+}
+
+#[cfg(not(unix))]
+async fn signalled() {
+    drop(tokio::signal::ctrl_c().await);
+}

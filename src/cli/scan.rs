@@ -1,0 +1,255 @@
+//! `picket scan`: judges files without a store, the fast path of somebody who answers an incident.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::Instant;
+
+use super::arsenal::Arsenal;
+use super::finding::{FindingLine, warning};
+use super::story::Story;
+use super::sweep::{threads, to_json};
+use super::{Exit, Failure, Output, progress, text};
+use crate::config::Config;
+use crate::detect::judge::{Ask, Counts, NewEvent};
+use crate::document::{Document, DocumentId};
+use crate::finding::Verdict;
+use crate::input::{Inputs, Item, Progress};
+use crate::problem::Problem;
+use crate::sweep::Panel;
+
+/// Documents that are judged at a time.
+const BATCH: usize = 4_096;
+
+/// The most documents of one host or user that a window module is shown.
+const MAX_WINDOW: usize = 50_000;
+
+/// What may be said after `picket scan`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  picket scan Security.evtx Microsoft-Windows-Sysmon%4Operational.evtx
+  picket scan evidence/ --rules sigma/rules/windows -o ndjson > findings.ndjson
+  zcat events.json.gz | picket scan - --exit-code")]
+pub struct Args {
+    /// .evtx, JSON, NDJSON, CSV; plain, .gz or .zip; folders; - for NDJSON on standard input.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Use these rules instead of the configured ones.
+    #[arg(long, value_name = "PATH")]
+    rules: Vec<PathBuf>,
+    /// Use this blacklist instead of the configured one.
+    #[arg(long, value_name = "FILE")]
+    blacklist: Option<PathBuf>,
+    /// Use these modules instead of the configured ones.
+    #[arg(long, value_name = "DIR")]
+    modules: Option<PathBuf>,
+    /// Show findings that ask for no AlertLevel too (they are always in JSON).
+    #[arg(long)]
+    all: bool,
+    /// End with 1 if anything was found.
+    #[arg(long)]
+    exit_code: bool,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, mut config: Config, output: Output) -> Result<Exit, Failure> {
+    if !args.rules.is_empty() {
+        config.rules.clone_from(&args.rules);
+    }
+    config.blacklist = args.blacklist.clone().or(config.blacklist);
+    config.modules = args.modules.clone().or(config.modules);
+    let arsenal = Arsenal::load(&config)?;
+    arsenal.warn(5);
+    let inputs = super::load::inputs(&args.files)?;
+    let begun = Instant::now();
+    let mut scan = Scan::new(&arsenal, output, args.all);
+    let progress = Progress::default();
+    let problems = std::thread::scope(|scope| {
+        let (batches, received) = sync_channel(2);
+        let (inputs, progress) = (&inputs, &progress);
+        let reading = scope.spawn(move || read(inputs, progress, &batches));
+        let bar = progress::bytes(inputs.bytes());
+        for batch in received {
+            scan.batch(&batch)?;
+            bar.set_position(progress.bytes.load(Ordering::Relaxed));
+            bar.set_message(text::count(scan.findings, "finding"));
+        }
+        bar.finish_and_clear();
+        reading
+            .join()
+            .map_err(|_| Failure::outside("reading broke down; this is a bug, please report it"))
+    })?;
+    scan.finish()?;
+    let unreadable = progress.unreadable.load(Ordering::Relaxed);
+    super::load::warn(&problems, unreadable);
+    let took = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
+    summary(&scan, unreadable, &arsenal, took);
+    Ok(if args.exit_code && scan.findings > 0 {
+        Exit::Findings
+    } else {
+        Exit::Done
+    })
+}
+
+/// Reads everything into batches; ends early if nobody takes them.
+fn read(inputs: &Inputs, progress: &Progress, batches: &SyncSender<Vec<Document>>) -> Vec<Problem> {
+    let mut batch = Vec::with_capacity(BATCH);
+    let mut problems = Vec::new();
+    let mut file: Arc<str> = Arc::from("");
+    let end = inputs.read(progress, &mut |item| {
+        match item {
+            Item::Problem(problem) => problems.push(problem),
+            Item::Record(record) => {
+                if *file != *record.file {
+                    file = Arc::from(record.file);
+                }
+                // Padded, so that the order of the ids is the order of the file.
+                batch.push(Document::loose(
+                    Arc::clone(&file),
+                    format!("{:010}", record.number),
+                    record.source,
+                ));
+            }
+        }
+        if batch.len() < BATCH {
+            return ControlFlow::Continue(());
+        }
+        match batches.send(std::mem::replace(&mut batch, Vec::with_capacity(BATCH))) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
+    });
+    if end.is_continue() {
+        // Fails only if nobody takes it, and then nobody misses it.
+        drop(batches.send(batch));
+    }
+    problems
+}
+
+struct Scan {
+    panel: Panel,
+    output: Output,
+    all: bool,
+    story: Story,
+    lines: Vec<String>,
+    counts: Counts,
+    findings: u64,
+    alerts: u64,
+    problems: Vec<Problem>,
+    histories: BTreeMap<Ask, (Vec<NewEvent>, Vec<Document>)>,
+}
+
+impl Scan {
+    fn new(arsenal: &Arsenal, output: Output, all: bool) -> Self {
+        Self {
+            panel: Panel::new(&arsenal.judge, threads()),
+            output,
+            all,
+            story: Story::default(),
+            lines: Vec::new(),
+            counts: Counts::default(),
+            findings: 0,
+            alerts: 0,
+            problems: Vec::new(),
+            histories: BTreeMap::new(),
+        }
+    }
+
+    fn batch(&mut self, documents: &[Document]) -> Result<(), Failure> {
+        let mut judged = self.panel.page(documents);
+        self.counts.add(&judged.counts);
+        self.problems.append(&mut judged.problems);
+        if !judged.asks.is_empty() {
+            let known: HashMap<&DocumentId, &Document> =
+                documents.iter().map(|d| (&d.id, d)).collect();
+            for (ask, new) in std::mem::take(&mut judged.asks) {
+                let (events, history) = self.histories.entry(ask).or_default();
+                history.extend(
+                    new.iter()
+                        .filter_map(|n| known.get(&n.document).map(|d| (*d).clone())),
+                );
+                events.extend(new);
+            }
+        }
+        let verdicts = judged.verdicts(&self.panel.digest(), 0);
+        self.show(&verdicts)
+    }
+
+    fn show(&mut self, verdicts: &[Verdict]) -> Result<(), Failure> {
+        let mut out = anstream::stdout().lock();
+        for verdict in verdicts {
+            self.findings += verdict.findings.len() as u64;
+            self.alerts += u64::from(
+                verdict
+                    .findings
+                    .iter()
+                    .any(|f| f.alert_level > crate::alert::AlertLevel::None),
+            );
+            if self.output == Output::Table {
+                self.story.add(verdict);
+                continue;
+            }
+            for finding in &verdict.findings {
+                let line = to_json(&FindingLine::new(verdict, finding))?;
+                match self.output {
+                    Output::Ndjson => writeln!(out, "{line}")?,
+                    _ => self.lines.push(line),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Judges the windows, now that all history is known, and prints what waits.
+    fn finish(&mut self) -> Result<(), Failure> {
+        for (ask, (new, mut history)) in std::mem::take(&mut self.histories) {
+            if history.len() > MAX_WINDOW {
+                let message = format!(
+                    "{} commands are too many for a module; the newest {MAX_WINDOW} are shown to it",
+                    history.len()
+                );
+                self.problems.push(Problem::new(&ask.entity, message));
+                history.drain(..history.len() - MAX_WINDOW);
+            }
+            let mut judged = self.panel.window(&ask, &new, &history);
+            self.problems.append(&mut judged.problems);
+            let verdicts = judged.verdicts(&self.panel.digest(), 0);
+            self.show(&verdicts)?;
+        }
+        let mut out = anstream::stdout().lock();
+        match self.output {
+            Output::Table => self.story.print(&mut out, self.all)?,
+            Output::Json => writeln!(out, "[{}]", self.lines.join(",\n"))?,
+            Output::Ndjson => {}
+        }
+        Ok(())
+    }
+}
+
+fn summary(scan: &Scan, unreadable: u64, arsenal: &Arsenal, took: i64) {
+    for problem in scan.problems.iter().take(10) {
+        anstream::eprintln!("{} {}", warning(), text::clean(&problem.to_string()));
+    }
+    let mut line = format!(
+        "\n{} judged in {} by {}: {}, {} on AlertLevel 1 or 2",
+        text::count(scan.counts.documents, "event"),
+        text::duration(took),
+        arsenal.describe(),
+        text::count(scan.findings, "finding"),
+        text::count(scan.alerts, "document"),
+    );
+    for (number, what) in [
+        (scan.counts.unrecognised, "in no known shape"),
+        (unreadable + scan.counts.unreadable, "unreadable"),
+    ] {
+        if number > 0 {
+            line += &format!("; {} {what}", text::number(number));
+        }
+    }
+    anstream::eprintln!("{line}");
+}

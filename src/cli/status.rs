@@ -1,0 +1,155 @@
+//! `picket status`: what is stored, what was judged, what waits, and how the last sweeps went.
+
+use std::io::Write;
+
+use serde::Serialize;
+
+use super::sweep::{summary, to_json};
+use super::{Exit, Failure, Output, block_on, text};
+use crate::config::Config;
+use crate::store::embedded::Embedded;
+use crate::store::{Aggregation, Search, Sources, Store, Waiting};
+use crate::sweep::SweepReport;
+
+/// What may be said after `picket status`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  picket status
+  picket status --exit-code         end with 1 if anything waits to be judged (for monitoring)
+  picket status -o json")]
+pub struct Args {
+    /// End with 1 if any document waits to be judged.
+    #[arg(long)]
+    exit_code: bool,
+}
+
+#[derive(Serialize)]
+struct Status {
+    data: String,
+    documents: u64,
+    alert_levels: Vec<(String, u64)>,
+    indices: Vec<(String, u64)>,
+    findings: u64,
+    sweeps: Vec<SweepStatus>,
+}
+
+#[derive(Serialize)]
+struct SweepStatus {
+    name: String,
+    judged: u64,
+    #[serde(flatten)]
+    waiting: Waiting,
+    last: Option<SweepReport>,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, config: Config, output: Output) -> Result<Exit, Failure> {
+    let store = Embedded::open_read_only(&config.data)?;
+    let status = block_on(read(&store, &config))?;
+    let mut out = anstream::stdout().lock();
+    match output {
+        Output::Table => print(&mut out, &status)?,
+        Output::Json | Output::Ndjson => writeln!(out, "{}", to_json(&status)?)?,
+    }
+    let waits = status.sweeps.iter().any(|sweep| sweep.waiting.waiting > 0);
+    Ok(if args.exit_code && waits {
+        Exit::Findings
+    } else {
+        Exit::Done
+    })
+}
+
+async fn read(store: &dyn Store, config: &Config) -> Result<Status, Failure> {
+    let terms = |field: &str| Aggregation::Terms {
+        field: field.into(),
+        size: 100,
+    };
+    let search = Search {
+        sources: Some(Sources::all()),
+        aggregations: vec![terms("AlertLevel"), terms("index")],
+        ..Search::default()
+    };
+    let found = store.find(&search).await?;
+    let kept = Search {
+        sources: Some(Sources(vec![crate::store::FINDINGS_INDEX.into()])),
+        ..Search::default()
+    };
+    let mut buckets = found.buckets.into_iter();
+    let mut sweeps = Vec::new();
+    for sweep in &config.sweeps {
+        let progress = store.progress(&sweep.name).await?;
+        let waiting = store.waiting(&sweep.sources, &progress.at).await?;
+        sweeps.push(SweepStatus {
+            name: sweep.name.clone(),
+            judged: waiting.documents - waiting.waiting,
+            waiting,
+            last: progress
+                .report
+                .and_then(|report| serde_json::from_value(report).ok()),
+        });
+    }
+    Ok(Status {
+        data: config.data.display().to_string(),
+        documents: found.total,
+        alert_levels: buckets.next().unwrap_or_default(),
+        indices: buckets.next().unwrap_or_default(),
+        findings: store.find(&kept).await?.total,
+        sweeps,
+    })
+}
+
+fn print(out: &mut impl Write, status: &Status) -> Result<(), Failure> {
+    writeln!(
+        out,
+        "{}: {}",
+        text::clean(&status.data),
+        text::count(status.documents, "document")
+    )?;
+    let list = |buckets: &[(String, u64)]| -> String {
+        let parts: Vec<String> = buckets
+            .iter()
+            .map(|(key, count)| format!("{} {}", text::clean(key), text::number(*count)))
+            .collect();
+        parts.join(", ")
+    };
+    if !status.indices.is_empty() {
+        writeln!(out, "  indices      {}", list(&status.indices))?;
+    }
+    if !status.alert_levels.is_empty() {
+        writeln!(out, "  AlertLevel   {}", list(&status.alert_levels))?;
+    }
+    writeln!(
+        out,
+        "  findings     on {}",
+        text::count(status.findings, "document")
+    )?;
+    for sweep in &status.sweeps {
+        writeln!(
+            out,
+            "sweep {}: {} judged, {} not yet judged",
+            text::clean(&sweep.name),
+            text::number(sweep.judged),
+            text::number(sweep.waiting.waiting)
+        )?;
+        if let Some(oldest) = sweep.waiting.oldest {
+            writeln!(
+                out,
+                "  oldest that waits: {} (event time, UTC)",
+                text::moment(oldest)
+            )?;
+        }
+        match &sweep.last {
+            Some(report) => {
+                writeln!(
+                    out,
+                    "  last at {} UTC: {}",
+                    text::moment(report.started),
+                    summary(report)
+                )?;
+            }
+            None => writeln!(out, "  never ran; try `picket sweep`")?,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,224 @@
+//! What was found, as a person would want to see it: hosts, a time line, and each rule once a
+//! host with its first evidence. Grows with the number of different findings, not of documents.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+
+use super::finding::{evidence_line, headline};
+use super::text;
+use crate::alert::AlertLevel;
+use crate::finding::{Finding, Verdict};
+
+/// How many columns the time line has.
+const COLUMNS: i64 = 60;
+
+/// Findings, grouped.
+#[derive(Default)]
+pub struct Story {
+    hosts: BTreeMap<String, Host>,
+    documents: u64,
+}
+
+#[derive(Default)]
+struct Host {
+    rules: BTreeMap<String, Group>,
+    moments: Vec<(i64, AlertLevel)>,
+    levels: [u64; 3],
+}
+
+struct Group {
+    first: Finding,
+    time: Option<i64>,
+    user: Option<String>,
+    count: u64,
+}
+
+impl Story {
+    /// Takes in one more verdict.
+    pub fn add(&mut self, verdict: &Verdict) {
+        self.documents += 1;
+        let name = verdict.host.clone().unwrap_or_else(|| "no host".into());
+        let host = self.hosts.entry(name.to_lowercase()).or_default();
+        let level = verdict
+            .findings
+            .iter()
+            .map(|f| f.alert_level)
+            .max()
+            .unwrap_or_default();
+        host.levels[level as usize] += 1;
+        host.moments.extend(verdict.time.map(|time| (time, level)));
+        for finding in &verdict.findings {
+            let group = host
+                .rules
+                .entry(finding.rule_id.to_string())
+                .or_insert_with(|| Group {
+                    first: finding.clone(),
+                    time: verdict.time,
+                    user: verdict.user.clone(),
+                    count: 0,
+                });
+            group.count += 1;
+            let stronger = finding.score > group.first.score;
+            if stronger || finding.score.is_none() && verdict.time < group.time {
+                group.first = finding.clone();
+                group.time = verdict.time;
+                group.user.clone_from(&verdict.user);
+            }
+        }
+    }
+
+    /// How many documents something was found on.
+    pub fn documents(&self) -> u64 {
+        self.documents
+    }
+
+    /// Prints it. Findings that ask for no `AlertLevel` are only counted, unless `all`.
+    ///
+    /// # Errors
+    /// Nobody listens any more.
+    pub fn print(&self, out: &mut impl Write, all: bool) -> std::io::Result<()> {
+        if self.hosts.is_empty() {
+            return writeln!(out, "Nothing was found.");
+        }
+        self.overview(out)?;
+        let mut quiet = 0;
+        for (name, host) in &self.hosts {
+            let mut groups: Vec<&Group> = host.rules.values().collect();
+            groups.sort_by_key(|group| (group.time, group.first.rule_id.clone()));
+            let shown: Vec<&&Group> = groups
+                .iter()
+                .filter(|g| all || g.first.alert_level > AlertLevel::None)
+                .collect();
+            quiet += groups.len() - shown.len();
+            if !shown.is_empty() {
+                writeln!(out, "\n{}", text::paint(text::BOLD, text::clean(name)))?;
+            }
+            for group in shown {
+                describe(out, group)?;
+            }
+        }
+        if quiet > 0 {
+            let line = format!(
+                "\n{} for context only (low or informational) are not shown.",
+                text::count(quiet as u64, "finding")
+            );
+            writeln!(out, "{}", text::paint(text::DIM, line))?;
+        }
+        Ok(())
+    }
+
+    fn overview(&self, out: &mut impl Write) -> std::io::Result<()> {
+        let moments = || {
+            self.hosts
+                .values()
+                .flat_map(|h| &h.moments)
+                .map(|(time, _)| *time)
+        };
+        let (first, last) = (moments().min().unwrap_or(0), moments().max().unwrap_or(0));
+        let step = ((last - first) / COLUMNS + 1).max(1_000);
+        let wide = self
+            .hosts
+            .keys()
+            .map(|name| text::clean(name).chars().count())
+            .max()
+            .unwrap_or(0)
+            .min(40);
+        writeln!(
+            out,
+            "{}",
+            text::paint(
+                text::DIM,
+                format!(
+                    "{:wide$}  LEVEL 2  LEVEL 1  {} to {} (UTC), a column is {}",
+                    "HOST",
+                    text::moment(first),
+                    text::moment(last),
+                    text::duration(step)
+                )
+            )
+        )?;
+        for (name, host) in &self.hosts {
+            let [_, suspicious, alerts] = host.levels;
+            let name = text::cut(&text::clean(name), wide);
+            let level = |level, count: u64| {
+                let style = if count > 0 {
+                    text::style(level)
+                } else {
+                    text::DIM
+                };
+                text::paint(style, format!("{count:>7}"))
+            };
+            writeln!(
+                out,
+                "{name:wide$}  {}  {}  {}",
+                level(AlertLevel::Alert, alerts),
+                level(AlertLevel::Suspicious, suspicious),
+                line(&host.moments, first, step)
+            )?;
+        }
+        let techniques: BTreeSet<&str> = self
+            .hosts
+            .values()
+            .flat_map(|host| host.rules.values())
+            .flat_map(|group| group.first.techniques.iter().map(String::as_str))
+            .collect();
+        let techniques: Vec<&str> = techniques.into_iter().collect();
+        writeln!(
+            out,
+            "{}",
+            text::paint(
+                text::DIM,
+                format!("ATT&CK: {}", text::clean(&techniques.join(" ")))
+            )
+        )
+    }
+}
+
+fn describe(out: &mut impl Write, group: &Group) -> std::io::Result<()> {
+    let time = group.time.map_or_else(|| " ".repeat(19), text::moment);
+    let times = if group.count > 1 {
+        text::paint(text::DIM, format!(" ×{}", group.count))
+    } else {
+        String::new()
+    };
+    let user = group.user.as_deref().map_or_else(String::new, |user| {
+        text::paint(
+            text::DIM,
+            format!("  {}", text::cut(&text::clean(user), 30)),
+        )
+    });
+    let level = group.first.alert_level;
+    writeln!(
+        out,
+        "  {time}  {}  {}{times}{user}",
+        text::paint(text::style(level), level),
+        headline(&group.first)
+    )?;
+    for evidence in group.first.evidence.iter().take(2) {
+        writeln!(
+            out,
+            "{:26}{}",
+            "",
+            evidence_line(evidence, text::width().saturating_sub(26))
+        )?;
+    }
+    Ok(())
+}
+
+/// One character for each step: how many documents, and in which colour the gravest.
+fn line(moments: &[(i64, AlertLevel)], first: i64, step: i64) -> String {
+    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let mut columns = vec![(0_usize, AlertLevel::None); usize::try_from(COLUMNS).unwrap_or(60)];
+    for (time, level) in moments {
+        let column = usize::try_from((time - first) / step).unwrap_or(0);
+        if let Some(column) = columns.get_mut(column) {
+            column.0 += 1;
+            column.1 = column.1.max(*level);
+        }
+    }
+    let bar = |(count, level): (usize, AlertLevel)| match count {
+        0 => text::paint(text::DIM, '·'),
+        _ => text::paint(text::style(level), BARS[(count.ilog2() as usize).min(7)]),
+    };
+    columns.into_iter().map(bar).collect()
+}

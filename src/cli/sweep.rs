@@ -1,0 +1,182 @@
+//! `picket sweep`: one activation now.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::arsenal::Arsenal;
+use super::finding::{FindingLine, describe, warning};
+use super::{Exit, Failure, Output, block_on, progress, text};
+use crate::config::{Config, SweepConfig};
+use crate::finding::Verdict;
+use crate::store::Store;
+use crate::store::embedded::Embedded;
+use crate::sweep::{Sweep, SweepReport};
+
+/// What may be said after `picket sweep`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  picket sweep                      judge what is new, write the verdicts
+  picket sweep --dry-run            show what would be written
+  picket sweep --exit-code          end with 1 if something was found (for scripts)
+  picket sweep nightly -o ndjson    the sweep `nightly`, one finding a line")]
+pub struct Args {
+    /// Which of the configured sweeps; without it all, one after the other.
+    name: Option<String>,
+    /// Write nothing, neither verdicts nor the checkpoint.
+    #[arg(long)]
+    dry_run: bool,
+    /// End with 1 if anything was found.
+    #[arg(long)]
+    exit_code: bool,
+}
+
+/// The sweeps of that name, or all.
+pub fn chosen<'c>(config: &'c Config, name: Option<&str>) -> Result<Vec<&'c SweepConfig>, Failure> {
+    let chosen: Vec<_> = config
+        .sweeps
+        .iter()
+        .filter(|s| name.is_none_or(|name| name == s.name))
+        .collect();
+    if chosen.is_empty() {
+        let names: Vec<&str> = config.sweeps.iter().map(|s| s.name.as_str()).collect();
+        return Err(Failure::input(format!(
+            "there is no such sweep; there are: {}",
+            names.join(", ")
+        )));
+    }
+    Ok(chosen)
+}
+
+/// How many threads judge.
+pub fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, Into::into)
+}
+
+/// Runs the command.
+pub fn run(args: &Args, config: Config, output: Output) -> Result<Exit, Failure> {
+    let sweeps = chosen(&config, args.name.as_deref())?;
+    let arsenal = Arsenal::load(&config)?;
+    arsenal.warn(5);
+    let store: Arc<dyn Store> = Arc::new(Embedded::open(&config.data)?);
+    let mut found = 0;
+    for sweep in sweeps {
+        let sweep = Sweep::new(
+            &sweep.name,
+            Arc::clone(&store),
+            sweep.sources.clone(),
+            &arsenal.judge,
+            threads(),
+        )
+        .dry(args.dry_run);
+        let (report, verdicts) = activate(&sweep)?;
+        found += report.findings;
+        print(&report, &verdicts, output)?;
+    }
+    Ok(if args.exit_code && found > 0 {
+        Exit::Findings
+    } else {
+        Exit::Done
+    })
+}
+
+/// One activation with a progress display; ctrl-c ends it after the page in hand.
+pub fn activate(sweep: &Sweep) -> Result<(SweepReport, Vec<Verdict>), Failure> {
+    let bar = progress::documents();
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut verdicts = Vec::new();
+    let report = block_on(async {
+        super::run::set_on_signal(Arc::clone(&stop));
+        let report = sweep
+            .activate(&stop, &mut |step| {
+                bar.set_position(step.report.read.documents);
+                bar.set_message(format!("{} findings", step.report.findings));
+                verdicts.extend_from_slice(step.verdicts);
+            })
+            .await?;
+        Ok(report)
+    })?;
+    bar.finish_and_clear();
+    verdicts.sort_by_key(|v| (v.time, v.document.clone()));
+    Ok((report, verdicts))
+}
+
+fn print(report: &SweepReport, verdicts: &[Verdict], output: Output) -> Result<(), Failure> {
+    let mut out = anstream::stdout().lock();
+    match output {
+        Output::Ndjson => {
+            for (verdict, finding) in verdicts
+                .iter()
+                .flat_map(|v| v.findings.iter().map(move |f| (v, f)))
+            {
+                writeln!(out, "{}", to_json(&FindingLine::new(verdict, finding))?)?;
+            }
+        }
+        Output::Json => {
+            let findings: Vec<FindingLine<'_>> = verdicts
+                .iter()
+                .flat_map(|v| v.findings.iter().map(move |f| FindingLine::new(v, f)))
+                .collect();
+            writeln!(
+                out,
+                "{}",
+                to_json(&serde_json::json!({ "report": report, "findings": findings }))?
+            )?;
+        }
+        Output::Table => {
+            for verdict in verdicts {
+                writeln!(out, "{}", describe(verdict))?;
+            }
+            if !verdicts.is_empty() {
+                writeln!(out)?;
+            }
+            writeln!(out, "{}", summary(report))?;
+            for problem in &report.problems {
+                writeln!(out, "{} {}", warning(), text::clean(&problem.to_string()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// JSON text, or why there is none.
+pub fn to_json(value: &impl serde::Serialize) -> Result<String, Failure> {
+    serde_json::to_string(value).map_err(|error| Failure::outside(error.to_string()))
+}
+
+/// What an activation did, in one or two lines.
+pub fn summary(report: &SweepReport) -> String {
+    let verb = if report.dry_run { "would set" } else { "set" };
+    let mut line = format!(
+        "{}: {} read in {}, {}; {verb} AlertLevel 2 on {} and 1 on {}",
+        text::clean(&report.sweep),
+        text::count(report.read.documents, "document"),
+        text::duration(report.took),
+        text::count(report.findings, "finding"),
+        text::count(report.alerts, "document"),
+        text::number(report.suspicious),
+    );
+    let extras = [
+        (report.read.ignored, "ignored by a person's word"),
+        (report.read.judged_before, "judged before"),
+        (report.read.unrecognised, "in no known shape"),
+        (report.read.unreadable, "unreadable"),
+        (report.conflicts, "changed meanwhile (they come again)"),
+        (report.rejected, "refused by the store (findings are kept)"),
+        (report.disputed, "findings that sigma-rust sees otherwise"),
+        (report.more_problems, "further problems"),
+    ];
+    let extras: Vec<String> = extras
+        .into_iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, what)| format!("{} {what}", text::number(number)))
+        .collect();
+    if !extras.is_empty() {
+        line += &format!(" ({})", extras.join(", "));
+    }
+    if report.stopped {
+        line += "; stopped before the end, the next sweep goes on from here";
+    }
+    line
+}
