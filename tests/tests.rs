@@ -4,6 +4,7 @@ mod input;
 mod modules;
 mod rules;
 mod sigma;
+mod sigma_corpus;
 mod store_contract;
 mod support;
 mod taxonomy;
