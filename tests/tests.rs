@@ -6,6 +6,8 @@ mod rules;
 mod sigma;
 mod sigma_corpus;
 mod store_contract;
+mod store_crash;
+mod store_laws;
 mod support;
 mod taxonomy;
 mod tidy;
