@@ -2,6 +2,7 @@
 //! the cases beside it say, and the second engine never differs on it. Changes no rule.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests end by panicking")]
+#![expect(clippy::print_stdout, reason = "what is measured is shown")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
