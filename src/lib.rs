@@ -23,6 +23,7 @@ pub mod module;
 pub mod detect;
 pub mod rule;
 pub mod taxonomy;
+pub mod train;
 
 pub mod input;
 pub mod store;

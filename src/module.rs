@@ -60,7 +60,26 @@ impl std::fmt::Debug for Module {
     }
 }
 
+/// The modules that Picket brings along: name and component.
+const BUNDLED: [(&str, &[u8]); 1] = [(
+    "lateral-commands",
+    include_bytes!("../wasm-modules/lateral-commands/lateral-commands.wasm"),
+)];
+
 impl Modules {
+    /// The modules that Picket brings along. Blocks while they compile.
+    pub fn bundled(cache: Option<&Cache>) -> (Self, Vec<Problem>) {
+        let (mut modules, mut problems) = (Self::default(), Vec::new());
+        for (name, bytes) in BUNDLED {
+            let path = Path::new("bundled").join(name);
+            match Module::from_bytes(name, &path, bytes, cache) {
+                Ok(module) => modules.all.push(Arc::new(module)),
+                Err(problem) => problems.push(*problem),
+            }
+        }
+        (modules, problems)
+    }
+
     /// Loads each `NAME/NAME.wasm` of a folder, with the cases that stand beside it. What cannot
     /// be used is a problem and is left out. Blocks while modules compile.
     pub fn load(folder: &Path, cache: Option<&Cache>) -> (Self, Vec<Problem>) {
@@ -224,16 +243,12 @@ impl Module {
     /// Puts rows to it: those of a window's `entity`, or some events, where `entity` is ignored.
     ///
     /// # Errors
-    /// It gave no answer that can be used. Whoever runs into the deadline is asked once more,
-    /// as the machine may have been busy.
+    /// It gave no answer that can be used.
     pub fn score(&self, entity: &str, rows: &[Row<'_>]) -> Result<Vec<Hit>, Failure> {
         if self.is_quarantined() {
             return Err(Failure::Quarantined(MAX_FAILURES));
         }
-        let answer = match self.ask(entity, rows) {
-            Err(Failure::Deadline) => self.ask(entity, rows),
-            answer => answer,
-        };
+        let answer = self.ask(entity, rows);
         match &answer {
             Ok(_) => self.failures.store(0, Ordering::Relaxed),
             Err(_) => {

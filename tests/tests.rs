@@ -1,6 +1,7 @@
 //! The integration tests, one binary: each module is a suite.
 
 mod input;
+mod lateral_commands;
 mod modules;
 mod rules;
 mod sigma;
@@ -9,6 +10,5 @@ mod store_contract;
 mod store_crash;
 mod store_laws;
 mod support;
-mod sweep;
 mod taxonomy;
 mod tidy;

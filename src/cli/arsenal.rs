@@ -171,11 +171,12 @@ fn blacklist(config: &Config, problems: &mut Vec<Problem>) -> Result<Blacklist, 
 }
 
 fn modules(config: &Config, problems: &mut Vec<Problem>) -> Result<Modules, Failure> {
+    let cache = Cache::of_the_user();
     let (modules, bad) = match &config.modules {
-        None => (Modules::default(), Vec::new()),
+        None => Modules::bundled(cache.as_ref()),
         Some(path) => {
             exists(path, "modules")?;
-            Modules::load(path, Cache::of_the_user().as_ref())
+            Modules::load(path, cache.as_ref())
         }
     };
     problems.extend(bad);

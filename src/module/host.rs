@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use wasmtime::component::{Component, InstancePre, Linker};
-use wasmtime::{Config, Engine, ResourceLimiter, Store, Trap};
+use wasmtime::{Config, Engine, ResourceLimiter, Store, Trap, UpdateDeadline};
 
 /// Linear memory of one instance, in bytes, all its memories together.
 const MAX_MEMORY: usize = 64 << 20;
@@ -20,6 +20,10 @@ const HOSTCALL_FUEL: usize = 8 << 20;
 const DEADLINE: u64 = 50;
 /// One epoch of the engine.
 const TICK: Duration = Duration::from_millis(1);
+/// A call that had to wait for the processor gets so many ticks more,
+const EXTENSION: u64 = 10;
+/// and that at most so often: a second in all.
+const EXTENSIONS: u32 = 95;
 /// Core instances, memories and tables of one component.
 const MAX_PARTS: usize = 16;
 
@@ -71,9 +75,30 @@ pub(super) fn clip(text: &str, max: usize) -> String {
 pub(super) struct Budget {
     memory: usize,
     table: usize,
+    /// What the thread had used of the processor when the call began.
+    begun: Option<Duration>,
+    extensions: u32,
+}
+
+/// How long this thread has had a processor. A busy machine must not make a good module look
+/// endless. `None` where the system does not say: then the time on the wall counts.
+fn processor_time() -> Option<Duration> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    let nanoseconds = text.split(' ').next()?.parse().ok()?;
+    Some(Duration::from_nanos(nanoseconds))
 }
 
 impl Budget {
+    fn may_go_on(&mut self) -> bool {
+        let had = processor_time().zip(self.begun);
+        let waited = had.is_some_and(|(now, begun)| {
+            let deadline = TICK * u32::try_from(DEADLINE).unwrap_or(u32::MAX);
+            now.saturating_sub(begun) < deadline
+        });
+        self.extensions += 1;
+        waited && self.extensions <= EXTENSIONS
+    }
+
     fn take(used: &mut usize, current: usize, desired: usize, max: usize) -> bool {
         let wanted = used.saturating_add(desired.saturating_sub(current));
         if wanted <= max {
@@ -197,6 +222,13 @@ impl Host {
         let mut store = Store::new(&self.engine, Budget::default());
         store.limiter(|budget| budget);
         store.set_hostcall_fuel(HOSTCALL_FUEL);
+        store.epoch_deadline_callback(|mut store| {
+            Ok(if store.data_mut().may_go_on() {
+                UpdateDeadline::Continue(EXTENSION)
+            } else {
+                UpdateDeadline::Interrupt
+            })
+        });
         let _running = self.ticker.start();
         let mut sandbox = Sandbox { store };
         sandbox.rearm();
@@ -212,6 +244,8 @@ pub(super) struct Sandbox {
 impl Sandbox {
     /// The whole deadline anew, for the next call.
     pub(super) fn rearm(&mut self) {
+        self.store.data_mut().begun = processor_time();
+        self.store.data_mut().extensions = 0;
         self.store.set_epoch_deadline(DEADLINE);
     }
 }
