@@ -4,6 +4,8 @@
 //! second, peak memory, findings, and allocations a document. Linux only: its figures come from
 //! `/proc`. Asserts nothing.
 
+#![expect(clippy::print_stdout, reason = "a bench prints its figures")]
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::fs;
 use std::ops::ControlFlow;

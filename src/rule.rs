@@ -5,6 +5,7 @@
 pub mod condition;
 pub mod detection;
 pub mod header;
+pub mod modifier;
 pub mod pattern;
 pub mod predicate;
 pub mod tree;

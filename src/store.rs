@@ -128,9 +128,12 @@ pub enum Sort {
 pub struct Search {
     /// Which indices; `None`: all, findings included.
     pub sources: Option<Sources>,
-    /// A query string: `field:value`, `AND OR NOT ( )`, `"phrases"`, `wild*cards?`,
-    /// `field:[a TO b]`, `field:>5`, `field:*`; bare words are looked for in the command line and
-    /// all text. Empty: everything.
+    /// A query string. Bare words and `"phrases"` are looked for in the command line and all
+    /// text. `field:value` compares whole values, without case; `wild*cards?` find parts, and
+    /// `field:*` that there is a value. Ranges are `field:[a TO b]`, `{a TO b}`, `field:>5`, over
+    /// numbers, times or text. `AND` (also by standing side by side), `OR`, `NOT`, `( )` join them.
+    /// A field is named by its Sigma name, by its path in the source, or `host`, `user`, `time`,
+    /// `index`. A backslash takes the meaning of the sign after it. Empty: everything.
     pub query: String,
     /// The earliest event time, in milliseconds since 1970 (UTC), inclusive.
     pub from: Option<i64>,
@@ -140,7 +143,8 @@ pub struct Search {
     pub sort: Sort,
     /// How many to pass over.
     pub offset: usize,
-    /// How many at most; 0: only count and aggregate.
+    /// How many at most; 0: only count and aggregate. `offset` and `limit` together are at most
+    /// 10,000, as in Elasticsearch.
     pub limit: usize,
     /// Counted over all that is found, whatever the limit.
     pub aggregations: Vec<Aggregation>,
@@ -205,8 +209,8 @@ pub trait Store: Send + Sync {
     /// outcome a verdict, in order. Durable at the latest with the next [`Store::commit`].
     async fn apply(&self, verdicts: &[Verdict]) -> Result<Vec<Outcome>, StoreError>;
 
-    /// A person's decision: merges `patch` into the document if its version still holds (`false`:
-    /// it does not). `Ok(true)` means it is durable.
+    /// A person's decision: sets the fields of `patch` at the top of the document if its version
+    /// still holds (`false`: it does not). `Ok(true)` means it is durable.
     async fn edit(
         &self,
         document: &DocumentId,

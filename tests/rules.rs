@@ -1,8 +1,12 @@
 //! The rules and the blacklist that are bundled: each rule loads, is named and tagged, does what
 //! the cases beside it say, and the second engine never differs on it. Changes no rule.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests end by panicking")]
+#![expect(clippy::print_stdout, reason = "what is measured is shown")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,9 +16,12 @@ use picket::detect::sigma::SigmaDetector;
 use picket::detect::{Detector, Inspection};
 use picket::document::Document;
 use picket::finding::{Finding, SecondOpinion};
+use picket::input::{Inputs, Item, Progress};
 use picket::rule::{Rule, RuleSet, bundled_blacklist};
 use picket::taxonomy::{Event, Fields, Reader, Slots};
 use serde::Deserialize;
+
+use crate::support;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("rules")
@@ -226,4 +233,94 @@ fn the_blacklist_leaves_daily_work_alone() {
     ];
     let hit: Vec<_> = lines.iter().zip(blacklisted(&lines)).collect();
     assert!(hit.iter().all(|(_, hit)| !*hit), "{hit:#?}");
+}
+
+/// How often each rule fires on each recording of a folder, and how many events there were.
+fn hunt(rules: &mut Rules, folder: PathBuf) -> (BTreeMap<String, BTreeMap<String, usize>>, usize) {
+    let (inputs, _) = Inputs::find(&[folder]);
+    let (mut table, mut events) = (BTreeMap::<_, BTreeMap<_, _>>::new(), 0);
+    let mut differing = BTreeSet::new();
+    let _ = inputs.read(&Progress::default(), &mut |item| {
+        if let Item::Record(record) = item {
+            events += 1;
+            let file = record.file.split('!').next().unwrap_or_default();
+            let name = Path::new(file).file_stem().unwrap().to_string_lossy();
+            let of_file = table.entry(name.into_owned()).or_default();
+            for finding in rules.findings(record.source) {
+                *of_file.entry(finding.rule.to_string()).or_insert(0) += 1;
+                if finding.second_opinion != Some(SecondOpinion::Agrees) {
+                    differing.insert(finding.rule.to_string());
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    });
+    assert!(differing.is_empty(), "{differing:#?}");
+    (table, events)
+}
+
+/// Prints how often each rule fires, and fails where one fires on more than 0.5 % of all events.
+fn assert_no_flood(table: &BTreeMap<String, BTreeMap<String, usize>>, events: usize) {
+    let mut sums = BTreeMap::<&str, (usize, usize)>::new();
+    for (rule, count) in table.values().flatten() {
+        let sum = sums.entry(rule).or_default();
+        *sum = (sum.0 + count, sum.1 + 1);
+    }
+    println!("{events} events of {} recordings", table.len());
+    for (rule, (count, recordings)) in &sums {
+        println!("{count:6} {recordings:3} {rule}");
+    }
+    for (rule, (count, _)) in sums {
+        assert!(count * 200 <= events, "{rule} fires on {count} of {events}");
+    }
+}
+
+#[test]
+#[cfg_attr(debug_assertions, ignore = "takes minutes unoptimised")]
+fn corpus_nearly_every_recorded_attack_is_seen_and_nothing_floods() {
+    let Some(folder) = support::shared("attacks/otrf") else {
+        return;
+    };
+    let (table, events) = hunt(&mut Rules::new(), folder);
+    assert_no_flood(&table, events);
+    let unseen = table.iter().filter(|(_, rules)| rules.is_empty());
+    let unseen: Vec<&str> = unseen.map(|(name, _)| name.as_str()).collect();
+    // What left no event that tells it from daily work: LDAP queries, key handles, a web service.
+    assert_eq!(
+        unseen,
+        [
+            "aadinternals_export_adfsdatabaseconfig_remotely",
+            "covenant_getdomaingroup_ldap_searchrequest_domain_admins",
+            "empire_mimikatz_extract_keys",
+            "empire_mimikatz_lsadump_inject_protected_mode",
+            "empire_powerview_ldap_ntsecuritydescriptor",
+        ]
+    );
+}
+
+#[test]
+#[cfg_attr(debug_assertions, ignore = "takes minutes unoptimised")]
+fn corpus_many_recordings_of_others_are_seen() {
+    let Some(folder) = support::shared("attacks/evtx-attack-samples") else {
+        return;
+    };
+    let (table, events) = hunt(&mut Rules::new(), folder);
+    let seen = table.values().filter(|rules| !rules.is_empty()).count();
+    println!("{events} events; {seen} of {} recordings", table.len());
+    assert!(seen >= 100, "{seen}");
+}
+
+#[test]
+fn the_demo_finds_each_step_of_its_stories() {
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("demo");
+    let (table, _) = hunt(&mut Rules::new(), demo);
+    let story: Vec<String> = table
+        .iter()
+        .flat_map(|(file, rules)| {
+            rules
+                .iter()
+                .map(move |(rule, count)| format!("{file}: {count} {rule}"))
+        })
+        .collect();
+    insta::assert_snapshot!(story.join("\n"));
 }

@@ -10,5 +10,6 @@ mod store_contract;
 mod store_crash;
 mod store_laws;
 mod support;
+mod sweep;
 mod taxonomy;
 mod tidy;

@@ -17,6 +17,9 @@ const GROUPS: [(&str, &[&str]); 6] = [
 /// Longest file, without its tests.
 const MAX_LINES: usize = 450;
 
+/// Longest suite: a list of cases is read case by case.
+const MAX_TEST_LINES: usize = 700;
+
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
@@ -99,9 +102,14 @@ fn every_file_says_what_it_is_for_and_stays_small() {
                 wrong.push(format!("{} has no //! at its top", path.display()));
             }
             let lines = code(&path).lines().count();
-            if lines > MAX_LINES {
+            let most = if folder == "src" {
+                MAX_LINES
+            } else {
+                MAX_TEST_LINES
+            };
+            if lines > most {
                 wrong.push(format!(
-                    "{} has {lines} lines; the most are {MAX_LINES}",
+                    "{} has {lines} lines; the most are {most}",
                     path.display()
                 ));
             }
@@ -114,12 +122,13 @@ fn every_file_says_what_it_is_for_and_stays_small() {
 fn detection_does_no_io_and_knows_no_clock() {
     let banned = [
         "tokio",
-        "std::net",
+        "TcpStream",
+        "UdpSocket",
         "println!",
         "eprintln!",
         "Utc::now",
         "Local::now",
-        "SystemTime",
+        "SystemTime::now",
     ];
     let mut wrong = Vec::new();
     for path in files("src", "rs") {

@@ -89,7 +89,11 @@ pub fn describe(verdict: &Verdict) -> String {
 
 /// Title, level and techniques of a finding on one line.
 pub fn headline(finding: &Finding) -> String {
-    let mut line = text::paint(text::style(finding.alert_level), text::clean(&finding.rule));
+    let rule = match &*finding.detector {
+        "blacklist" => format!("blacklisted: {}", finding.rule),
+        _ => finding.rule.to_string(),
+    };
+    let mut line = text::paint(text::style(finding.alert_level), text::clean(&rule));
     line += &format!(" {}", text::paint(text::DIM, finding.level));
     if let Some(score) = finding.score {
         line += &text::paint(text::DIM, format!(" score {score:.2}"));

@@ -9,8 +9,8 @@ use super::text;
 use crate::alert::AlertLevel;
 use crate::finding::{Finding, Verdict};
 
-/// How many columns the time line has.
-const COLUMNS: i64 = 60;
+/// How many columns a host's time line has.
+const COLUMNS: usize = 30;
 
 /// Findings, grouped.
 #[derive(Default)]
@@ -108,35 +108,18 @@ impl Story {
     }
 
     fn overview(&self, out: &mut impl Write) -> std::io::Result<()> {
-        let moments = || {
-            self.hosts
-                .values()
-                .flat_map(|h| &h.moments)
-                .map(|(time, _)| *time)
-        };
-        let (first, last) = (moments().min().unwrap_or(0), moments().max().unwrap_or(0));
-        let step = ((last - first) / COLUMNS + 1).max(1_000);
         let wide = self
             .hosts
             .keys()
             .map(|name| text::clean(name).chars().count())
             .max()
             .unwrap_or(0)
-            .min(40);
-        writeln!(
-            out,
-            "{}",
-            text::paint(
-                text::DIM,
-                format!(
-                    "{:wide$}  LEVEL 2  LEVEL 1  {} to {} (UTC), a column is {}",
-                    "HOST",
-                    text::moment(first),
-                    text::moment(last),
-                    text::duration(step)
-                )
-            )
-        )?;
+            .clamp(4, 40);
+        let header = format!(
+            "{:wide$}  LEVEL 2  LEVEL 1  {:COLUMNS$}  WHEN (UTC)",
+            "HOST", "FROM FIRST TO LAST FINDING"
+        );
+        writeln!(out, "{}", text::paint(text::DIM, header))?;
         for (name, host) in &self.hosts {
             let [_, suspicious, alerts] = host.levels;
             let name = text::cut(&text::clean(name), wide);
@@ -150,10 +133,11 @@ impl Story {
             };
             writeln!(
                 out,
-                "{name:wide$}  {}  {}  {}",
+                "{name:wide$}  {}  {}  {}  {}",
                 level(AlertLevel::Alert, alerts),
                 level(AlertLevel::Suspicious, suspicious),
-                line(&host.moments, first, step)
+                line(&host.moments),
+                span(&host.moments)
             )?;
         }
         let techniques: BTreeSet<&str> = self
@@ -205,20 +189,44 @@ fn describe(out: &mut impl Write, group: &Group) -> std::io::Result<()> {
     Ok(())
 }
 
-/// One character for each step: how many documents, and in which colour the gravest.
-fn line(moments: &[(i64, AlertLevel)], first: i64, step: i64) -> String {
+/// From the first finding to the last, in [`COLUMNS`] steps: how many there are in each, and in
+/// which colour the gravest.
+fn line(moments: &[(i64, AlertLevel)]) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    let mut columns = vec![(0_usize, AlertLevel::None); usize::try_from(COLUMNS).unwrap_or(60)];
+    let (first, last) = ends(moments).unwrap_or_default();
+    let step = last.saturating_sub(first) / COLUMNS as i64 + 1;
+    let mut columns = [(0_usize, AlertLevel::None); COLUMNS];
     for (time, level) in moments {
-        let column = usize::try_from((time - first) / step).unwrap_or(0);
-        if let Some(column) = columns.get_mut(column) {
-            column.0 += 1;
-            column.1 = column.1.max(*level);
-        }
+        let column = usize::try_from((time - first) / step)
+            .unwrap_or(0)
+            .min(COLUMNS - 1);
+        columns[column].0 += 1;
+        columns[column].1 = columns[column].1.max(*level);
     }
     let bar = |(count, level): (usize, AlertLevel)| match count {
         0 => text::paint(text::DIM, '·'),
-        _ => text::paint(text::style(level), BARS[(count.ilog2() as usize).min(7)]),
+        _ => text::paint(
+            text::style(level),
+            BARS[(count.ilog2() as usize).min(BARS.len() - 1)],
+        ),
     };
     columns.into_iter().map(bar).collect()
+}
+
+fn ends(moments: &[(i64, AlertLevel)]) -> Option<(i64, i64)> {
+    let times = || moments.iter().map(|(time, _)| *time);
+    Some((times().min()?, times().max()?))
+}
+
+/// `2020-09-14 12:06:01 to 12:06:02`.
+fn span(moments: &[(i64, AlertLevel)]) -> String {
+    let Some((first, last)) = ends(moments) else {
+        return "no time".into();
+    };
+    let (first, last) = (text::moment(first), text::moment(last));
+    match last.strip_prefix(first.get(..10).unwrap_or_default()) {
+        _ if first == last => first,
+        Some(time) => format!("{first} to{time}"),
+        None => format!("{first} to {last}"),
+    }
 }

@@ -149,9 +149,9 @@ pub fn to_json(value: &impl serde::Serialize) -> Result<String, Failure> {
 pub fn summary(report: &SweepReport) -> String {
     let verb = if report.dry_run { "would set" } else { "set" };
     let mut line = format!(
-        "{}: {} read in {}, {}; {verb} AlertLevel 2 on {} and 1 on {}",
+        "{}: {} judged in {}, {}; {verb} AlertLevel 2 on {} and 1 on {}",
         text::clean(&report.sweep),
-        text::count(report.read.documents, "document"),
+        text::count(report.read.judged(), "document"),
         text::duration(report.took),
         text::count(report.findings, "finding"),
         text::count(report.alerts, "document"),
@@ -159,7 +159,7 @@ pub fn summary(report: &SweepReport) -> String {
     );
     let extras = [
         (report.read.ignored, "ignored by a person's word"),
-        (report.read.judged_before, "judged before"),
+        (report.read.judged_before, "seen again after our own writes"),
         (report.read.unrecognised, "in no known shape"),
         (report.read.unreadable, "unreadable"),
         (report.conflicts, "changed meanwhile (they come again)"),

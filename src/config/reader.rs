@@ -42,6 +42,7 @@ pub(super) fn read(text: &str, path: &Path) -> (Config, Vec<Problem>) {
             Some("keep everything in one"),
         );
     }
+    reader.problems.sort_by_key(|problem| problem.line);
     (config, reader.problems)
 }
 
@@ -162,6 +163,7 @@ impl Reader<'_> {
                     self.problem(item.line, format!("there are two sources `{name}`"), None);
                 }
                 (Some(name), Some(index)) => sources.push(Source { name, index }),
+                _ if item.get("name").is_some() && item.get("index").is_some() => {}
                 _ => self.problem(
                     item.line,
                     "a source needs a `name` and an `index`".into(),
@@ -211,6 +213,7 @@ impl Reader<'_> {
                     schedule,
                     sources: swept,
                 }),
+                _ if item.get("name").is_some() && item.get("schedule").is_some() => {}
                 _ => self.problem(
                     item.line,
                     "a sweep needs a `name` and a `schedule`".into(),

@@ -45,6 +45,12 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Documents that were put before the detectors.
+    pub fn judged(&self) -> u64 {
+        self.documents
+            .saturating_sub(self.ignored + self.judged_before + self.unreadable)
+    }
+
     /// Adds another page's numbers.
     pub fn add(&mut self, other: &Self) {
         self.documents += other.documents;

@@ -202,19 +202,7 @@ impl Builder {
     fn step(&mut self, event: Event<'_>, line: usize) -> Result<(), String> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                if let Some(Open {
-                    value: Partial::Map { keys, key, .. },
-                    ..
-                }) = self.open.last_mut()
-                    && key.is_none()
-                {
-                    if text == "<<" && style == ScalarStyle::Plain {
-                        return Err("merge keys (`<<`) are not read: write the keys out".into());
-                    }
-                    if !keys.insert(text.to_string()) {
-                        return Err(format!("the key `{text}` stands twice in the same map"));
-                    }
-                    *key = Some((text.into_owned(), line));
+                if self.is_key(&text, style, line)? {
                     return Ok(());
                 }
                 let value = typed(&text, style, tag.as_deref());
@@ -261,6 +249,25 @@ impl Builder {
             | Event::DocumentStart(_)
             | Event::DocumentEnd => Ok(()),
         }
+    }
+
+    /// Takes a scalar as the key that is expected next, if one is.
+    fn is_key(&mut self, text: &str, style: ScalarStyle, line: usize) -> Result<bool, String> {
+        let Some(Partial::Map { keys, key, .. }) = self.open.last_mut().map(|open| &mut open.value)
+        else {
+            return Ok(false);
+        };
+        if key.is_some() {
+            return Ok(false);
+        }
+        if text == "<<" && style == ScalarStyle::Plain {
+            return Err("merge keys (`<<`) are not read: write the keys out".into());
+        }
+        if !keys.insert(text.to_owned()) {
+            return Err(format!("the key `{text}` stands twice in the same map"));
+        }
+        *key = Some((text.to_owned(), line));
+        Ok(true)
     }
 
     fn begin(&mut self, line: usize, anchor: usize, value: Partial) -> Result<(), String> {

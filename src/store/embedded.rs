@@ -2,6 +2,7 @@
 //! ([`committer`]), everybody reads what its last commit left ([`snapshot`]). Never blocks the
 //! async runtime, and never acknowledges what a crash could take back.
 
+mod bits;
 mod committer;
 mod error;
 mod eval;

@@ -250,72 +250,77 @@ fn keyword(value: &Json) -> Option<Json> {
     Some(format!("*{text}{escape}*").into())
 }
 
+/// A field's key and values.
 fn field(key: &str, value: &Json) -> Option<(String, Json)> {
     let mut words = key.split('|');
     let name = words.next().filter(|name| !name.is_empty())?;
     let mut modifiers: Vec<&str> = words.filter(|word| *word != "expand").collect();
-    let mut values: Vec<Json> = match value {
+    if modifiers.contains(&"neq") {
+        return None;
+    }
+    if modifiers.contains(&"exists") {
+        return Some((key.into(), Json::Bool(value.as_str() == Some("true"))));
+    }
+    let values = match value {
         Json::Array(items) => items.clone(),
         one => vec![one.clone()],
     };
-    let has = |modifiers: &[&str], word| modifiers.contains(&word);
-    if has(&modifiers, "neq") {
-        return None;
-    }
-    if has(&modifiers, "exists") {
-        return Some((key.into(), Json::Bool(value.as_str() == Some("true"))));
-    }
-    if has(&modifiers, "re") {
+    let values = field_values(&mut modifiers, values)?;
+    let key = std::iter::once(name)
+        .chain(modifiers)
+        .collect::<Vec<_>>()
+        .join("|");
+    let is_list = value.is_array() || values.len() > 1;
+    let value = if is_list {
+        values.into()
+    } else {
+        values.into_iter().next()?
+    };
+    Some((key, value))
+}
+
+/// The values as it understands them, with the modifiers that are left.
+fn field_values(modifiers: &mut Vec<&str>, mut values: Vec<Json>) -> Option<Vec<Json>> {
+    if modifiers.contains(&"re") {
         let mut flags = String::new();
-        modifiers.retain(|word| match *word {
-            "i" | "ignorecase" | "m" | "multiline" | "s" | "dotall" => {
-                flags.extend(word.chars().next().map(|c| if c == 'd' { 's' } else { c }));
-                false
-            }
-            _ => true,
+        modifiers.retain(|word| {
+            flags.push_str(match *word {
+                "i" | "ignorecase" => "i",
+                "m" | "multiline" => "m",
+                "s" | "dotall" => "s",
+                _ => return true,
+            });
+            false
         });
         if !flags.is_empty() {
             values = each(&values, |text| Some(format!("(?{flags}){text}")))?;
         }
-    } else if modifiers
-        .iter()
-        .any(|word| matches!(*word, "gt" | "gte" | "lt" | "lte"))
-    {
-        values = values
-            .iter()
-            .map(|value| value.as_str()?.trim().parse::<f64>().ok().map(Json::from))
-            .collect::<Option<_>>()?;
-    } else if has(&modifiers, "windash") {
+        return Some(values);
+    }
+    let is_compared = |word: &&str| matches!(*word, "gt" | "gte" | "lt" | "lte");
+    if modifiers.iter().any(is_compared) {
+        let number = |value: &Json| value.as_str()?.trim().parse::<f64>().ok().map(Json::from);
+        return values.iter().map(number).collect();
+    }
+    if modifiers.contains(&"windash") {
         // Its own reads other words as options, one at a time, and panics on an en dash.
-        if has(&modifiers, "all") {
+        if modifiers.contains(&"all") {
             return None;
         }
         modifiers.retain(|word| *word != "windash");
         let mut all = Vec::new();
         for value in &values {
-            all.extend(
-                pattern::windash(value.as_str()?)
-                    .ok()?
-                    .into_iter()
-                    .map(Json::from),
-            );
+            let variants = pattern::windash(value.as_str()?).ok()?;
+            all.extend(variants.into_iter().map(Json::from));
         }
         values = all;
     }
-    if needs_backtracking(&modifiers, &values) {
-        values = each(&values, |text| as_regex(&modifiers, text))?;
+    if needs_backtracking(modifiers, &values) {
+        values = each(&values, |text| as_regex(modifiers, text))?;
         modifiers.retain(|word| *word == "all");
         modifiers.push("re");
     }
-    let key = std::iter::once(name)
-        .chain(modifiers)
-        .collect::<Vec<_>>()
-        .join("|");
-    let value = match (value, values.len()) {
-        (Json::Array(_), _) | (_, 2..) => values.into(),
-        _ => values.into_iter().next()?,
-    };
-    Some((key, value))
+    Some(values)
 }
 
 fn each(values: &[Json], change: impl Fn(&str) -> Option<String>) -> Option<Vec<Json>> {

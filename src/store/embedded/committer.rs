@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
 use serde_json::{Map, Value};
+use tantivy::merge_policy::LogMergePolicy;
 use tantivy::{Index, IndexReader, IndexWriter, Searcher};
 use tokio::sync::{mpsc, oneshot};
 
@@ -22,6 +23,8 @@ use crate::taxonomy::Reader;
 
 /// Memory of the index's writer in bytes, before it starts a new segment.
 const WRITER_MEMORY: usize = 60_000_000;
+/// A segment is written anew once more than that share of its documents are replaced.
+const MAX_REPLACED: f32 = 0.3;
 /// A group takes no more jobs once it has that many documents.
 const MAX_GROUP: usize = 20_000;
 /// Verdicts wait in memory for a commit up to that many.
@@ -104,7 +107,7 @@ impl Committer {
         reader: Arc<Reader>,
         state: Option<State>,
     ) -> Result<Self, tantivy::TantivyError> {
-        let mut writer: IndexWriter = index.writer_with_num_threads(1, WRITER_MEMORY)?;
+        let mut writer = writer(&index)?;
         let state = match state {
             Some(state) => state,
             None => {
@@ -255,8 +258,7 @@ impl Committer {
     fn try_write(&mut self, staged: Writes, state: &State) -> Result<(), StoreError> {
         let snapshot = latest(&self.latest);
         if self.writer.is_none() {
-            let writer = self.index.writer_with_num_threads(1, WRITER_MEMORY);
-            self.writer = Some(writer.map_err(error::write)?);
+            self.writer = Some(writer(&self.index).map_err(error::write)?);
         }
         let Some(writer) = &mut self.writer else {
             return Ok(());
@@ -279,10 +281,12 @@ impl Committer {
 
     /// Back to what the disk holds. Without it, later commits succeed and documents vanish.
     fn roll_back(&mut self) {
-        let rolled_back = self.writer.as_mut().is_some_and(|w| w.rollback().is_ok());
-        if !rolled_back {
-            self.writer = None;
-        }
+        let rolled_back = |mut writer: IndexWriter| {
+            writer.rollback().ok()?;
+            purge_soon(&writer);
+            Some(writer)
+        };
+        self.writer = self.writer.take().and_then(rolled_back);
         if let Ok(Some(state)) = stored_state(&self.index) {
             self.state = state;
         }
@@ -318,6 +322,19 @@ fn snapshot(columns: Columns, searcher: Searcher, state: &State) -> Arc<Snapshot
         searcher,
         state: state.clone(),
     })
+}
+
+fn writer(index: &Index) -> tantivy::Result<IndexWriter> {
+    let writer = index.writer_with_num_threads(1, WRITER_MEMORY)?;
+    purge_soon(&writer);
+    Ok(writer)
+}
+
+/// Every verdict replaces a document: what was replaced shall not fill the disk.
+fn purge_soon(writer: &IndexWriter) {
+    let mut policy = LogMergePolicy::default();
+    policy.set_del_docs_ratio_before_merge(MAX_REPLACED);
+    writer.set_merge_policy(Box::new(policy));
 }
 
 /// Never `IndexWriter::commit`, which forgets the state.

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 
 use tantivy::DocAddress;
 
-use super::eval::{Bits, Eval, Place, each_doc, place};
+use super::bits::Bits;
+use super::eval::{Eval, Place, each_doc, place};
 use super::query::{Query, parse};
 use super::row::{Rows, walk};
 use super::schema::Fact;
