@@ -139,11 +139,8 @@ impl Embedded {
             .try_into()
             .map_err(error::read)?;
         if !write {
-            let snapshot = Snapshot {
-                columns,
-                searcher: index_reader.searcher(),
-                state: state.unwrap_or_default(),
-            };
+            let snapshot =
+                Snapshot::new(columns, index_reader.searcher(), state.unwrap_or_default())?;
             return Ok(Self {
                 columns,
                 reader,
@@ -158,8 +155,7 @@ impl Embedded {
             columns,
             Arc::clone(&reader),
             state,
-        )
-        .map_err(error::lock)?;
+        )?;
         let latest = committer.latest();
         let (jobs, queue) = mpsc::channel(QUEUE);
         let thread = committer.spawn(queue).map_err(error::read_io)?;

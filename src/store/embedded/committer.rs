@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 use serde_json::{Map, Value};
 use tantivy::merge_policy::LogMergePolicy;
-use tantivy::{Index, IndexReader, IndexWriter, Searcher};
+use tantivy::{Index, IndexReader, IndexWriter};
 use tokio::sync::{mpsc, oneshot};
 
 use super::error;
@@ -106,8 +106,8 @@ impl Committer {
         columns: Columns,
         reader: Arc<Reader>,
         state: Option<State>,
-    ) -> Result<Self, tantivy::TantivyError> {
-        let mut writer = writer(&index)?;
+    ) -> Result<Self, StoreError> {
+        let mut writer = writer(&index).map_err(error::lock)?;
         let state = match state {
             Some(state) => state,
             None => {
@@ -115,12 +115,12 @@ impl Committer {
                     version: VERSION,
                     ..State::default()
                 };
-                commit(&mut writer, &state)?;
-                index_reader.reload()?;
+                commit(&mut writer, &state).map_err(error::write)?;
+                index_reader.reload().map_err(error::read)?;
                 state
             }
         };
-        let latest = snapshot(columns, index_reader.searcher(), &state);
+        let latest = Snapshot::new(columns, index_reader.searcher(), state.clone())?;
         Ok(Self {
             index,
             index_reader,
@@ -130,7 +130,7 @@ impl Committer {
             seq: state.seq,
             state,
             pending: Writes::new(),
-            latest: Arc::new(RwLock::new(latest)),
+            latest: Arc::new(RwLock::new(Arc::new(latest))),
             stale: false,
         })
     }
@@ -269,7 +269,7 @@ impl Committer {
         writes.extend(staged.into_values());
         writes.sort_unstable_by_key(|write| write.seq);
         for Write { seq, row } in writes {
-            if snapshot.address(&row.id)?.is_some() {
+            if snapshot.place(&row.id)?.is_some() {
                 writer.delete_term(self.columns.key_term(&row.id));
             }
             let mut fields = row.fields;
@@ -298,8 +298,9 @@ impl Committer {
     fn refresh(&mut self) -> Result<(), StoreError> {
         if self.stale {
             self.index_reader.reload().map_err(error::read)?;
-            let new = snapshot(self.columns, self.index_reader.searcher(), &self.state);
-            *self.latest.write().unwrap_or_else(PoisonError::into_inner) = new;
+            let searcher = self.index_reader.searcher();
+            let new = Snapshot::new(self.columns, searcher, self.state.clone())?;
+            *self.latest.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
             self.stale = false;
         }
         Ok(())
@@ -314,14 +315,6 @@ fn keep<T>(done: Result<Option<T>, StoreError>, result: &mut Result<(), StoreErr
             None
         }
     }
-}
-
-fn snapshot(columns: Columns, searcher: Searcher, state: &State) -> Arc<Snapshot> {
-    Arc::new(Snapshot {
-        columns,
-        searcher,
-        state: state.clone(),
-    })
 }
 
 fn writer(index: &Index) -> tantivy::Result<IndexWriter> {

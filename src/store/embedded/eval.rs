@@ -59,7 +59,7 @@ impl<'s> Eval<'s> {
     }
 
     /// The documents of that segment that are meant; some of them may have been replaced.
-    pub(super) fn query(&self, query: &Query, segment: &Segment<'_>) -> Result<Bits, StoreError> {
+    pub(super) fn query(&self, query: &Query, segment: &Segment) -> Result<Bits, StoreError> {
         let docs = segment.reader.max_doc();
         match query {
             Query::All => {
@@ -109,7 +109,7 @@ impl<'s> Eval<'s> {
     fn fold(
         &self,
         parts: &[Query],
-        segment: &Segment<'_>,
+        segment: &Segment,
         with: fn(u64, u64) -> u64,
     ) -> Result<Bits, StoreError> {
         let Some((first, others)) = parts.split_first() else {
@@ -122,7 +122,7 @@ impl<'s> Eval<'s> {
         Ok(bits)
     }
 
-    fn time(&self, test: &Test, segment: &Segment<'_>) -> Result<Bits, StoreError> {
+    fn time(&self, test: &Test, segment: &Segment) -> Result<Bits, StoreError> {
         let (from, to) = match test {
             Test::Exists => (i64::MIN, i64::MAX),
             Test::Equals(text) => (moment(text)?, moment(text)?),
@@ -153,7 +153,7 @@ impl<'s> Eval<'s> {
         &self,
         path: &str,
         test: &Test,
-        segment: &Segment<'_>,
+        segment: &Segment,
         bits: &mut Bits,
     ) -> Result<(), StoreError> {
         let field = self.snapshot.columns.values;
@@ -188,7 +188,7 @@ impl<'s> Eval<'s> {
     /// Adds the documents of all terms that begin with `head` and that `fits`.
     fn scan(
         &self,
-        segment: &Segment<'_>,
+        segment: &Segment,
         field: Field,
         head: &str,
         fits: impl Fn(&str) -> bool,
@@ -205,7 +205,7 @@ impl<'s> Eval<'s> {
     /// Calls `each` with all terms of a segment that begin with `head`.
     pub(super) fn terms(
         &self,
-        segment: &Segment<'_>,
+        segment: &Segment,
         field: Field,
         head: &str,
         mut each: impl FnMut(
@@ -239,14 +239,14 @@ impl<'s> Eval<'s> {
 
     fn inverted(
         &self,
-        segment: &Segment<'_>,
+        segment: &Segment,
         field: Field,
     ) -> Result<std::sync::Arc<InvertedIndexReader>, StoreError> {
         segment.reader.inverted_index(field).map_err(error::read)
     }
 
     /// The documents in whose values these words stand one after the other.
-    fn words(&self, text: &str, segment: &Segment<'_>) -> Result<Bits, StoreError> {
+    fn words(&self, text: &str, segment: &Segment) -> Result<Bits, StoreError> {
         let field = self.snapshot.columns.words;
         let mut analyzer = Columns::analyzer();
         let mut stream = analyzer.token_stream(text);
@@ -268,7 +268,7 @@ impl<'s> Eval<'s> {
             }
         };
         let mut scorer = weight
-            .and_then(|weight| weight.scorer(segment.reader, 1.0))
+            .and_then(|weight| weight.scorer(&segment.reader, 1.0))
             .map_err(error::read)?;
         while scorer.doc() != TERMINATED {
             bits.set(scorer.doc());

@@ -45,7 +45,7 @@ pub(super) fn find(
         let best = best(&hits, search, end);
         let wanted = best.into_iter().skip(search.offset);
         found.documents = wanted
-            .map(|at| snapshot.document(at))
+            .map(|(at, seq)| snapshot.document(at, seq))
             .collect::<Result<_, _>>()?;
     }
     for aggregation in &search.aggregations {
@@ -60,7 +60,7 @@ pub(super) fn find(
     Ok(found)
 }
 
-type Hits<'s> = Vec<(Segment<'s>, Bits)>;
+type Hits<'s> = Vec<(&'s Segment, Bits)>;
 
 /// All that is meant, in each segment.
 fn hits<'s>(
@@ -70,10 +70,10 @@ fn hits<'s>(
 ) -> Result<Hits<'s>, StoreError> {
     let eval = Eval::new(snapshot);
     let mut hits = Vec::new();
-    for segment in snapshot.segments()? {
-        let mut bits = eval.query(query, &segment)?;
+    for segment in &snapshot.segments {
+        let mut bits = eval.query(query, segment)?;
         let wanted = |sources: &Sources| segment.fitting(|index| sources.fit(index));
-        let fits = search.sources.as_ref().map(wanted).transpose()?;
+        let fits = search.sources.as_ref().map(wanted);
         bits.retain(|doc| {
             let in_time = match (search.from, search.to) {
                 (None, None) => true,
@@ -91,18 +91,19 @@ fn hits<'s>(
 }
 
 /// The first `end` hits in order.
-fn best(hits: &Hits<'_>, search: &Search, end: usize) -> Vec<DocAddress> {
-    let mut heap: BinaryHeap<(Rank, DocAddress)> = BinaryHeap::with_capacity(end + 1);
+fn best(hits: &Hits<'_>, search: &Search, end: usize) -> Vec<(DocAddress, u64)> {
+    let mut heap: BinaryHeap<(Rank, DocAddress, u64)> = BinaryHeap::with_capacity(end + 1);
     for (segment, bits) in hits {
         for doc in bits.iter() {
             let time = segment.time.first(doc);
-            let seq = i128::from(segment.seq.first(doc).unwrap_or(0));
+            let seq = segment.seq.first(doc).unwrap_or(0);
+            let number = i128::from(seq);
             let rank = match search.sort {
-                Sort::NewestFirst => (time.is_none(), !time.unwrap_or(0), -seq),
-                Sort::OldestFirst => (time.is_none(), time.unwrap_or(0), seq),
+                Sort::NewestFirst => (time.is_none(), !time.unwrap_or(0), -number),
+                Sort::OldestFirst => (time.is_none(), time.unwrap_or(0), number),
             };
-            if heap.len() < end || heap.peek().is_some_and(|(last, _)| rank < *last) {
-                heap.push((rank, segment.address(doc)));
+            if heap.len() < end || heap.peek().is_some_and(|(last, ..)| rank < *last) {
+                heap.push((rank, segment.address(doc), seq));
                 if heap.len() > end {
                     heap.pop();
                 }
@@ -111,7 +112,7 @@ fn best(hits: &Hits<'_>, search: &Search, end: usize) -> Vec<DocAddress> {
     }
     heap.into_sorted_vec()
         .into_iter()
-        .map(|(_, at)| at)
+        .map(|(_, at, seq)| (at, seq))
         .collect()
 }
 
@@ -189,7 +190,7 @@ fn top_terms(
     sorted.sort_unstable_by(|a, b| (Reverse(a.1.0), &a.0).cmp(&(Reverse(b.1.0), &b.0)));
     sorted.truncate(size);
     let as_written = |(value, (count, at)): (String, (u64, DocAddress))| {
-        let document = snapshot.document(at)?;
+        let document = snapshot.document(at, 0)?;
         Ok((
             written(rows, &document, field, &value).unwrap_or(value),
             count,

@@ -1,10 +1,14 @@
 //! What one commit left: every question is answered from one [`Snapshot`], so that no answer mixes
 //! two commits. Reads only.
 
+use std::sync::Arc;
+
 use tantivy::columnar::Column;
-use tantivy::fastfield::AliveBitSet;
 use tantivy::schema::{IndexRecordOption, Value};
-use tantivy::{DocAddress, DocId, DocSet, Searcher, SegmentReader, TERMINATED, TantivyDocument};
+use tantivy::{
+    DocAddress, DocId, DocSet, InvertedIndexReader, Searcher, SegmentReader, TERMINATED,
+    TantivyDocument,
+};
 
 use super::error;
 use super::schema::{self, Columns, Fact, State};
@@ -17,40 +21,48 @@ const SHARD: &str = "";
 const MAX_STRIDE: u64 = 1_000_000;
 
 /// The store after one commit.
-#[derive(Clone)]
 pub(super) struct Snapshot {
     pub(super) columns: Columns,
     pub(super) searcher: Searcher,
     pub(super) state: State,
+    pub(super) segments: Vec<Segment>,
 }
 
 impl Snapshot {
-    /// All segments, each with its columns.
-    pub(super) fn segments(&self) -> Result<Vec<Segment<'_>>, StoreError> {
-        self.searcher
-            .segment_readers()
-            .iter()
-            .enumerate()
-            .map(|(number, reader)| Segment::new(number, reader))
-            .collect()
+    /// What that searcher sees.
+    pub(super) fn new(
+        columns: Columns,
+        searcher: Searcher,
+        state: State,
+    ) -> Result<Self, StoreError> {
+        let segments = (0..)
+            .zip(searcher.segment_readers())
+            .map(|(number, reader)| Segment::new(number, reader, &columns))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            columns,
+            searcher,
+            state,
+            segments,
+        })
     }
 
-    /// Where a document is.
-    pub(super) fn address(&self, id: &DocumentId) -> Result<Option<DocAddress>, StoreError> {
+    /// Where a document is, and the number of its last write.
+    pub(super) fn place(&self, id: &DocumentId) -> Result<Option<(DocAddress, u64)>, StoreError> {
         let term = self.columns.key_term(id);
-        for (number, reader) in (0..).zip(self.searcher.segment_readers()) {
-            let index = reader
-                .inverted_index(self.columns.key)
-                .map_err(error::read)?;
-            let postings = index
+        for segment in &self.segments {
+            let postings = segment
+                .keys
                 .read_postings(&term, IndexRecordOption::Basic)
                 .map_err(error::read_io)?;
             let Some(mut postings) = postings else {
                 continue;
             };
             while postings.doc() != TERMINATED {
-                if is_alive(reader.alive_bitset(), postings.doc()) {
-                    return Ok(Some(DocAddress::new(number, postings.doc())));
+                let doc = postings.doc();
+                if segment.is_alive(doc) {
+                    let seq = segment.seq.first(doc).unwrap_or(0);
+                    return Ok(Some((segment.address(doc), seq)));
                 }
                 postings.advance();
             }
@@ -60,42 +72,29 @@ impl Snapshot {
 
     /// The document of that id.
     pub(super) fn get(&self, id: &DocumentId) -> Result<Option<Document>, StoreError> {
-        self.address(id)?.map(|at| self.document(at)).transpose()
+        let place = self.place(id)?;
+        place.map(|(at, seq)| self.document(at, seq)).transpose()
     }
 
-    /// The document at that place.
-    pub(super) fn document(&self, at: DocAddress) -> Result<Document, StoreError> {
+    /// The document at that place, whose last write had that number.
+    pub(super) fn document(&self, at: DocAddress, seq: u64) -> Result<Document, StoreError> {
         let stored: TantivyDocument = self.searcher.doc(at).map_err(error::read)?;
         let text = |field| stored.get_first(field).and_then(|value| value.as_str());
-        let seq = self
-            .searcher
-            .segment_reader(at.segment_ord)
-            .fast_fields()
-            .u64(Columns::SEQ)
-            .map_err(error::read)?
-            .first(at.doc_id);
         let id = text(self.columns.key).and_then(schema::unkey);
-        match (id, text(self.columns.source), seq) {
-            (Some(id), Some(source), Some(seq_no)) => Ok(Document {
+        match (id, text(self.columns.source)) {
+            (Some(id), Some(source)) => Ok(Document {
                 id,
                 version: Version {
-                    seq_no,
+                    seq_no: seq,
                     primary_term: 1,
                 },
                 source: source.into(),
             }),
             _ => Err(StoreError::new(
                 StoreErrorKind::Corrupt,
-                "a stored document has no key, source or number; restore the store from a copy",
+                "a stored document has no key or source; restore the store from a copy",
             )),
         }
-    }
-
-    fn documents(
-        &self,
-        at: impl IntoIterator<Item = DocAddress>,
-    ) -> Result<Vec<Document>, StoreError> {
-        at.into_iter().map(|at| self.document(at)).collect()
     }
 
     /// See [`crate::store::Store::changes`].
@@ -107,7 +106,7 @@ impl Snapshot {
     ) -> Result<Page, StoreError> {
         let mut last = seq(since);
         let mut page: Vec<(u64, DocAddress)> = Vec::new();
-        let segments = self.fitting(sources)?;
+        let segments: Vec<_> = self.fitting(sources).collect();
         let limit = limit.max(1);
         let mut stride = limit as u64;
         while page.len() < limit && last < self.state.seq {
@@ -135,8 +134,11 @@ impl Snapshot {
         } else {
             since.clone()
         };
-        let documents = self.documents(page.into_iter().map(|(_, at)| at))?;
-        Ok(Page { documents, next })
+        let documents = page.into_iter().map(|(seq, at)| self.document(at, seq));
+        Ok(Page {
+            documents: documents.collect::<Result<_, _>>()?,
+            next,
+        })
     }
 
     /// See [`crate::store::Store::waiting`].
@@ -147,7 +149,7 @@ impl Snapshot {
     ) -> Result<Waiting, StoreError> {
         let since = seq(since);
         let mut waiting = Waiting::default();
-        for (segment, fits) in self.fitting(sources)? {
+        for (segment, fits) in self.fitting(sources) {
             for doc in segment.alive() {
                 if !segment.fits(doc, &fits) {
                     continue;
@@ -176,7 +178,7 @@ impl Snapshot {
         schema::term(&fact.path(), &window.entity, &mut term);
         let term = tantivy::Term::from_field_text(self.columns.values, &term);
         let mut found: Vec<(i64, u64, DocAddress)> = Vec::new();
-        for (segment, fits) in self.fitting(&Sources::all())? {
+        for (segment, fits) in self.fitting(&Sources::all()) {
             let index = segment
                 .reader
                 .inverted_index(self.columns.values)
@@ -200,19 +202,18 @@ impl Snapshot {
             }
         }
         found.sort_unstable();
-        self.documents(found.into_iter().map(|(_, _, at)| at))
+        found
+            .into_iter()
+            .map(|(_, seq, at)| self.document(at, seq))
+            .collect()
     }
 
     /// All segments, each with the indices (by their number in it) that the feed of these sources
     /// holds.
-    fn fitting(&self, sources: &Sources) -> Result<Vec<(Segment<'_>, Vec<bool>)>, StoreError> {
-        self.segments()?
-            .into_iter()
-            .map(|segment| {
-                let fits = segment.fitting(|index| sources.feed(index))?;
-                Ok((segment, fits))
-            })
-            .collect()
+    fn fitting(&self, sources: &Sources) -> impl Iterator<Item = (&Segment, Vec<bool>)> {
+        let fits = |segment: &Segment| segment.fitting(|index| sources.feed(index));
+        let fits: Vec<_> = self.segments.iter().map(fits).collect();
+        self.segments.iter().zip(fits)
     }
 }
 
@@ -220,31 +221,42 @@ fn seq(checkpoint: &Checkpoint) -> u64 {
     checkpoint.0.get(SHARD).copied().unwrap_or(0)
 }
 
-fn is_alive(alive: Option<&AliveBitSet>, doc: DocId) -> bool {
-    alive.is_none_or(|alive| alive.is_alive(doc))
-}
-
 /// One segment with its columns.
-pub(super) struct Segment<'a> {
+pub(super) struct Segment {
     number: u32,
-    pub(super) reader: &'a SegmentReader,
+    pub(super) reader: SegmentReader,
     pub(super) seq: Column<u64>,
     pub(super) time: Column<i64>,
-    index: Option<tantivy::columnar::StrColumn>,
+    /// The terms of the documents' keys.
+    keys: Arc<InvertedIndexReader>,
+    /// The number of each document's index.
+    index: Option<Column<u64>>,
+    /// The indices, by their number in this segment.
+    indices: Vec<String>,
 }
 
-impl<'a> Segment<'a> {
-    fn new(number: usize, reader: &'a SegmentReader) -> Result<Self, StoreError> {
+impl Segment {
+    fn new(number: u32, reader: &SegmentReader, names: &Columns) -> Result<Self, StoreError> {
         let columns = reader.fast_fields();
+        let index = columns.str(Columns::INDEX).map_err(error::read)?;
+        let mut indices = Vec::new();
+        if let Some(column) = &index {
+            for number in 0..column.num_terms() as u64 {
+                let mut name = String::new();
+                let read = column.ord_to_str(number, &mut name);
+                read.map_err(error::read_io)?;
+                indices.push(name);
+            }
+        }
+        let time = columns.column_opt(Columns::TIME).map_err(error::read)?;
         Ok(Self {
-            number: u32::try_from(number).unwrap_or(u32::MAX),
-            reader,
+            number,
             seq: columns.u64(Columns::SEQ).map_err(error::read)?,
-            time: columns
-                .column_opt(Columns::TIME)
-                .map_err(error::read)?
-                .unwrap_or_else(|| Column::build_empty_column(reader.max_doc())),
-            index: columns.str(Columns::INDEX).map_err(error::read)?,
+            time: time.unwrap_or_else(|| Column::build_empty_column(reader.max_doc())),
+            keys: reader.inverted_index(names.key).map_err(error::read)?,
+            index: index.map(|column| column.ords().clone()),
+            indices,
+            reader: reader.clone(),
         })
     }
 
@@ -258,37 +270,22 @@ impl<'a> Segment<'a> {
         (0..self.reader.max_doc()).filter(|doc| self.is_alive(*doc))
     }
 
-    /// The names of the indices, by their number in this segment.
-    fn indices(&self) -> Result<Vec<String>, StoreError> {
-        let Some(column) = &self.index else {
-            return Ok(Vec::new());
-        };
-        let mut names = Vec::new();
-        for number in 0..column.num_terms() as u64 {
-            let mut name = String::new();
-            column
-                .ord_to_str(number, &mut name)
-                .map_err(error::read_io)?;
-            names.push(name);
-        }
-        Ok(names)
-    }
-
     /// Which indices, by their number in this segment, are wanted.
-    pub(super) fn fitting(&self, wanted: impl Fn(&str) -> bool) -> Result<Vec<bool>, StoreError> {
-        Ok(self.indices()?.iter().map(|index| wanted(index)).collect())
+    pub(super) fn fitting(&self, wanted: impl Fn(&str) -> bool) -> Vec<bool> {
+        self.indices.iter().map(|index| wanted(index)).collect()
     }
 
     /// Whether the document was not replaced.
     pub(super) fn is_alive(&self, doc: DocId) -> bool {
-        is_alive(self.reader.alive_bitset(), doc)
+        let alive = self.reader.alive_bitset();
+        alive.is_none_or(|alive| alive.is_alive(doc))
     }
 
     /// Whether the document's index is one of those that [`Segment::fitting`] chose.
     pub(super) fn fits(&self, doc: DocId, fits: &[bool]) -> bool {
         self.index
             .as_ref()
-            .and_then(|column| column.ords().first(doc))
+            .and_then(|column| column.first(doc))
             .and_then(|number| fits.get(usize::try_from(number).ok()?))
             .copied()
             .unwrap_or(false)

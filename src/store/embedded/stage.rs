@@ -65,7 +65,7 @@ impl Stage<'_> {
             let known = row.only_new
                 && (self.staged.contains_key(&row.id)
                     || self.pending.contains_key(&row.id)
-                    || self.snapshot.address(&row.id)?.is_some());
+                    || self.snapshot.place(&row.id)?.is_some());
             if !known {
                 self.write(row);
             }
