@@ -2,6 +2,12 @@
 //! `cargo bench --bench store -- [FOLDER [DOCUMENTS]]`; the folder holds recordings to load (zip or
 //! NDJSON), without one events are made up. Writes to a temporary folder of the disk it runs on.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a bench prints its figures, and stops where it cannot measure"
+)]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
