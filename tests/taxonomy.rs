@@ -372,8 +372,12 @@ fn what_is_no_object_is_refused() {
         "{",
         "{\"a\":}",
         "{\"a\":1} x",
-        "{\"a\":\"\u{1}\"}",
+        "{\"Image\":\"\\x\"}",
         "nul",
+        "{\"Image\":[1 2]}",
+        "{\"Image\":tru}",
+        "{\"Image\":\"\\u00g0\"}",
+        "{\"Image\" 1}",
         &deep,
     ] {
         let error = reader.read(source, &mut slots).unwrap_err().to_string();

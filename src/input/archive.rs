@@ -80,7 +80,7 @@ fn read_zip<R: Read + Seek>(file: R, name: &str, sink: &mut Sink<'_>) -> Control
     };
     let mut members: Vec<(String, usize)> = (0..archive.len().min(MAX_MEMBERS))
         .filter_map(|at| Some((archive.name_for_index(at)?.ok()?.into_owned(), at)))
-        .filter(|(name, _)| !name.ends_with('/'))
+        .filter(|(name, _)| !name.ends_with('/') && !is_metadata(name))
         .collect();
     members.sort();
     if archive.len() > MAX_MEMBERS {
@@ -108,6 +108,12 @@ fn read_zip<R: Read + Seek>(file: R, name: &str, sink: &mut Sink<'_>) -> Control
         }
     }
     ControlFlow::Continue(())
+}
+
+/// What macOS puts beside each file of an archive.
+fn is_metadata(member: &str) -> bool {
+    let name = member.rsplit('/').next().unwrap_or_default();
+    member.starts_with("__MACOSX/") || name.starts_with("._")
 }
 
 /// Reads a stream. `depth`: how many archives it stands in.

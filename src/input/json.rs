@@ -9,7 +9,7 @@ use serde::de::IgnoredAny;
 
 use super::lines::{Line, Lines};
 use super::{MAX_RECORD, Sink};
-use crate::taxonomy::read::{MAX_DEPTH, is_deep};
+use crate::taxonomy::read::MAX_DEPTH;
 
 /// Without UTF-8's byte order mark.
 pub(super) fn skip_mark(bytes: &[u8]) -> &[u8] {
@@ -93,6 +93,30 @@ pub(super) fn check(bytes: &[u8]) -> Result<Cow<'_, str>, String> {
         format!("is not JSON: {}", what.to_lowercase())
     })?;
     Ok(text)
+}
+
+/// Whether JSON is nested deeper than [`MAX_DEPTH`], found without the recursion that parsers use.
+fn is_deep(json: &str) -> bool {
+    let json = json.as_bytes();
+    let brackets = memchr::memchr2_iter(b'{', b'[', json);
+    if brackets.take(MAX_DEPTH + 1).count() <= MAX_DEPTH {
+        return false;
+    }
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => depth += 1,
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return true;
+        }
+    }
+    false
 }
 
 fn without_lone_surrogates(text: &str) -> Cow<'_, str> {

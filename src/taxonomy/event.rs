@@ -258,26 +258,58 @@ impl Slots {
     }
 
     /// The text as it stands in the source at `start`; `None` beyond 4 GiB.
-    pub(super) fn borrowed(&self, start: usize, len: usize) -> Option<Text> {
+    pub(super) fn borrowed(&self, start: usize, len: usize, kind: Kind) -> Option<Text> {
         Some(Text {
             start: u32::try_from(start).ok()?,
             len: u32::try_from(len).ok()?,
             in_arena: false,
-            kind: Kind::Text,
+            kind,
         })
     }
 
-    /// Copies the pieces, one after the other, as one text.
-    pub(super) fn copied(&mut self, pieces: fmt::Arguments<'_>, kind: Kind) -> Option<Text> {
+    /// The text that `write` puts at the end of the arena; the outer `None` if it gives up.
+    pub(super) fn written(
+        &mut self,
+        write: impl FnOnce(&mut String) -> Option<()>,
+    ) -> Option<Option<Text>> {
         let start = self.arena.len();
-        // Writing to a string cannot fail.
-        let _ = self.arena.write_fmt(pieces);
-        Some(Text {
-            start: u32::try_from(start).ok()?,
-            len: u32::try_from(self.arena.len() - start).ok()?,
+        write(&mut self.arena)?;
+        let written = self.borrowed(start, self.arena.len() - start, Kind::Text);
+        Some(written.map(|text| Text {
             in_arena: true,
-            kind,
+            ..text
+        }))
+    }
+
+    /// A text that is put together from pieces that borrow nothing.
+    pub(super) fn formatted(&mut self, pieces: fmt::Arguments<'_>) -> Option<Text> {
+        self.written(|arena| arena.write_fmt(pieces).ok()).flatten()
+    }
+
+    /// The texts before and after, with the words between them.
+    pub(super) fn joined(
+        &mut self,
+        source: &str,
+        before: Option<Text>,
+        words: &str,
+        after: Option<Text>,
+    ) -> Option<Text> {
+        let append = |arena: &mut String, text: Option<Text>| {
+            let Some(text) = text else { return };
+            let range = text.start as usize..text.start as usize + text.len as usize;
+            if text.in_arena {
+                arena.extend_from_within(range);
+            } else {
+                arena.push_str(source.get(range).unwrap_or_default());
+            }
+        };
+        self.written(|arena| {
+            append(arena, before);
+            arena.push_str(words);
+            append(arena, after);
+            Some(())
         })
+        .flatten()
     }
 
     /// Keeps a value that no field asks for.

@@ -1,26 +1,32 @@
-//! Reads a document's JSON once into [`Slots`], led by the trie of all shapes. What nothing asks
-//! for is skipped without being looked at. Untrusted input: bounded in depth, never panics, and
-//! never judges.
+//! Reads a document's JSON once into [`Slots`], led by the trie of all shapes: at each key one step
+//! down both. What nothing asks for is stepped over without being looked at. Untrusted input:
+//! bounded in depth, never panics, and never judges.
 
-mod visit;
+mod conclude;
+mod scan;
 
-use serde::de::DeserializeSeed;
-use visit::Place;
+use scan::{Raw, Scanner, Token, unescape};
 
 use super::event::{Kind, Slots, Text};
-use super::log_source::{Origin, Route};
-use super::shape::{Aside, NodeId, Part, Shapes, Target, Turn, rank};
+use super::shape::{Aside, NodeId, Part, Shapes, Target, Turn};
 use super::{FieldId, Fields};
 use crate::alert::AlertLevel;
 use crate::finding::Earlier;
 
-/// Documents nested deeper are refused: parsers recurse, and most of them stop at 128.
+/// Documents nested deeper are refused: most JSON parsers stop at 128.
 pub(crate) const MAX_DEPTH: usize = 100;
 
 /// Why a document cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a JSON object: {0}")]
 pub struct ReadError(pub String);
+
+/// What is wrong at which byte.
+#[derive(Clone, Copy, Debug)]
+struct Fault {
+    what: &'static str,
+    at: usize,
+}
 
 /// Reads documents into [`Slots`]. Made once from all [`Fields`], shared by all threads.
 #[derive(Debug)]
@@ -45,77 +51,193 @@ impl Reader {
     /// Reads one document's source. What was in `slots` before is gone.
     ///
     /// A key that stands twice gives its field both values, so that neither can hide the other. A
-    /// lone surrogate is read as U+FFFD.
+    /// lone surrogate is read as U+FFFD. Numbers keep the text that they have in the source.
     ///
     /// # Errors
-    /// The source is no JSON object.
+    /// The source is no JSON object. What is stepped over is not checked.
     pub fn read(&self, source: &str, slots: &mut Slots) -> Result<(), ReadError> {
         slots.begin(self.fields);
-        if !source.trim_start().starts_with('{') {
-            return Err(ReadError("it begins with no `{`".into()));
-        }
-        if is_deep(source) {
-            let message = format!("it is nested deeper than {MAX_DEPTH} levels");
-            return Err(ReadError(message));
-        }
-        // serde_json refuses lone surrogates, which command lines may hold, and takes longer for
-        // the same walk (benches/read.rs).
-        let mut deserializer = sonic_rs::Deserializer::from_str(source).utf8_lossy();
+        // Neither serde_json nor sonic-rs: the first refuses lone surrogates, which command lines
+        // may hold, the second overflows the stack on deep nesting; both take several times as
+        // long, since they also unescape keys and validate what is stepped over.
         let mut walk = Walk {
             reader: self,
             source,
+            scan: Scanner::new(source),
             slots,
             asides: [None; Aside::COUNT],
+            key: String::new(),
         };
-        let seed = Place {
-            walk: &mut walk,
-            node: Some(Shapes::ROOT),
-        };
-        seed.deserialize(&mut deserializer)
-            .and_then(|()| deserializer.end())
-            .map_err(|error| ReadError(short(&error.to_string())))?;
+        walk.document()
+            .map_err(|fault| ReadError(format!("{} at byte {}", fault.what, fault.at)))?;
         walk.conclude();
         Ok(())
     }
 }
 
-/// The first line: the rest quotes the document.
-fn short(message: &str) -> String {
-    message.lines().next().unwrap_or_default().to_owned()
-}
-
-/// Whether JSON is nested deeper than [`MAX_DEPTH`], found without recursion.
-pub(crate) fn is_deep(json: &str) -> bool {
-    let json = json.as_bytes();
-    let brackets = memchr::memchr2_iter(b'{', b'[', json);
-    if brackets.take(MAX_DEPTH + 1).count() <= MAX_DEPTH {
-        return false;
-    }
-    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
-    for byte in json {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            b'{' | b'[' if !in_string => depth += 1,
-            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > MAX_DEPTH {
-            return true;
-        }
-    }
-    false
-}
-
 struct Walk<'r, 's> {
     reader: &'r Reader,
     source: &'s str,
+    scan: Scanner<'s>,
     slots: &'r mut Slots,
     asides: [Option<Text>; Aside::COUNT],
+    /// A key that had to be unescaped.
+    key: String,
+}
+
+/// What a key leads to.
+enum Found {
+    Node(Option<NodeId>),
+    /// The value is the name of another place in that container.
+    PairName(NodeId),
+    /// The value belongs to the place that was named before.
+    PairValue,
 }
 
 impl Walk<'_, '_> {
+    fn document(&mut self) -> Result<(), Fault> {
+        if !self.scan.take(b'{') {
+            return Err(self.scan.fault("a brace is missing"));
+        }
+        self.object(Some(Shapes::ROOT), 1)?;
+        if self.scan.is_at_end() {
+            Ok(())
+        } else {
+            Err(self.scan.fault("something follows the object"))
+        }
+    }
+
+    /// An object, behind its brace.
+    fn object(&mut self, node: Option<NodeId>, depth: usize) -> Result<(), Fault> {
+        if self.scan.take(b'}') {
+            return Ok(());
+        }
+        // The place of a `{"@Name": name, "#text": value}`, once its name is read; the inner
+        // `None` is a name that nothing asks for.
+        let mut named = None;
+        loop {
+            let key = self.scan.key()?;
+            match self.step(node, key)? {
+                Found::PairName(container) => named = self.pair_name(container, depth)?,
+                Found::PairValue => self.place(named.unwrap_or(node), depth)?,
+                Found::Node(node) => self.place(node, depth)?,
+            }
+            if !self.scan.goes_on(b'}')? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn array(&mut self, node: Option<NodeId>, depth: usize) -> Result<(), Fault> {
+        if self.scan.take(b']') {
+            return Ok(());
+        }
+        loop {
+            self.place(node, depth)?;
+            if !self.scan.goes_on(b']')? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// One place of the document.
+    fn place(&mut self, node: Option<NodeId>, depth: usize) -> Result<(), Fault> {
+        if node.is_none() && !self.reader.all_values {
+            return self.scan.skip();
+        }
+        match self.scan.value()? {
+            Token::Object | Token::Array if depth >= MAX_DEPTH => {
+                Err(self.scan.fault("it is nested deeper than 100 levels"))
+            }
+            Token::Object => self.object(node, depth + 1),
+            Token::Array => self.array(node, depth + 1),
+            Token::String(raw) => {
+                let text = self.string(raw)?;
+                self.value(node, text);
+                Ok(())
+            }
+            Token::Bare(start, end) => {
+                let (end, kind) = match self.scan.slice(start, end) {
+                    "null" => (start, Kind::Null),
+                    "true" | "false" => (end, Kind::Bool),
+                    _ => (end, Kind::Number),
+                };
+                let text = self.slots.borrowed(start, end - start, kind);
+                self.value(node, text);
+                Ok(())
+            }
+        }
+    }
+
+    fn string(&mut self, raw: Raw) -> Result<Option<Text>, Fault> {
+        let text = self.scan.slice(raw.start, raw.end);
+        if memchr::memchr(b'\\', text.as_bytes()).is_none() {
+            return Ok(self.slots.borrowed(raw.start, text.len(), Kind::Text));
+        }
+        match self.slots.written(|arena| unescape(text, arena)) {
+            Some(text) => Ok(text),
+            None => Err(self.scan.fault("an escape is unknown")),
+        }
+    }
+
+    /// One step down, along that key.
+    fn step(&mut self, node: Option<NodeId>, key: Raw) -> Result<Found, Fault> {
+        let Some(node) = node else {
+            return Ok(Found::Node(None));
+        };
+        let mut name = self.scan.slice(key.start, key.end);
+        if name.as_bytes().contains(&b'\\') {
+            self.key.clear();
+            if unescape(name, &mut self.key).is_none() {
+                return Err(self.scan.fault("an escape is unknown"));
+            }
+            name = &self.key;
+        }
+        let shapes = &self.reader.shapes;
+        Ok(match (name, shapes.container_of_pairs(node)) {
+            ("@Name" | "Name" | "#attributes", Some(container)) => Found::PairName(container),
+            ("#text" | "Value", Some(_)) => Found::PairValue,
+            _ => Found::Node(shapes.child(node, name)),
+        })
+    }
+
+    /// Reads `"Image"` or `{"Name": "Image"}`: the place of that name.
+    fn pair_name(
+        &mut self,
+        container: NodeId,
+        depth: usize,
+    ) -> Result<Option<Option<NodeId>>, Fault> {
+        if self.scan.peek() == b'"' {
+            let Token::String(raw) = self.scan.value()? else {
+                return Ok(None);
+            };
+            return match self.step(Some(container), raw)? {
+                Found::Node(node) => Ok(Some(node)),
+                Found::PairName(_) | Found::PairValue => Ok(None),
+            };
+        }
+        if depth >= MAX_DEPTH || !self.scan.take(b'{') {
+            self.scan.skip()?;
+            return Ok(None);
+        }
+        let mut named = None;
+        if self.scan.take(b'}') {
+            return Ok(named);
+        }
+        loop {
+            let key = self.scan.key()?;
+            if self.scan.slice(key.start, key.end) == "Name" {
+                named = self.pair_name(container, MAX_DEPTH)?;
+            } else {
+                self.scan.skip()?;
+            }
+            if !self.scan.goes_on(b'}')? {
+                return Ok(named);
+            }
+        }
+    }
+
+    /// Uses one value of a place.
     fn value(&mut self, node: Option<NodeId>, text: Option<Text>) {
         let Some(text) = text else { return };
         let mut kept = false;
@@ -142,10 +264,9 @@ impl Walk<'_, '_> {
 
     fn turned(&mut self, turn: Turn, text: Text) -> Option<Text> {
         let value = self.slots.value(self.source, text);
-        let kind = value.kind;
-        let (words, rest) = turn.apply(value.text)?;
-        let rest = rest.to_owned();
-        self.slots.copied(format_args!("{words}{rest}"), kind)
+        let (words, is_kept) = turn.apply(value.text)?;
+        let value = is_kept.then_some(text);
+        self.slots.joined(self.source, None, words, value)
     }
 
     /// Takes note of what the document says of earlier judgements.
@@ -154,121 +275,38 @@ impl Walk<'_, '_> {
         if value.kind == Kind::Null {
             return;
         }
-        let text = value.text.to_owned();
-        let standing = self.slots.standing_mut();
-        if part == Part::Level {
-            standing.level = standing.level.max(level(&text));
-            return;
-        }
-        if part == Part::Ignore {
-            standing.ignored |= number(&text) > 0.0 || text == "true";
-            return;
-        }
-        let picket = standing.picket.get_or_insert_with(Earlier::default);
         match part {
-            Part::Judged => picket.judged = text,
-            Part::OwnLevel => picket.level = level(&text),
-            Part::Rules => picket.rules.push(text),
-            Part::Modules => picket.modules.push(text),
-            Part::Level | Part::Ignore => {}
-        }
-    }
-
-    fn aside(&self, aside: Aside) -> Option<&str> {
-        let text = self.asides[aside as usize]?;
-        let value = self.slots.value(self.source, text);
-        (!matches!(value.text, "" | "-")).then_some(value.text)
-    }
-
-    /// What can be said only once all is read.
-    fn conclude(&mut self) {
-        let route = self.route();
-        self.slots.settle(route);
-        self.conclude_user(route);
-        self.conclude_registry();
-    }
-
-    /// The user, put together from the best pair of name and domain that there is.
-    fn conclude_user(&mut self, route: Route) {
-        // The header of a Sysmon event names the service's own account.
-        let header = match route.is_sysmon() {
-            true => None,
-            false => Some((Aside::HeaderUser, Aside::HeaderDomain, rank::GUESSED)),
-        };
-        let pairs = [
-            Some((Aside::UserName, Aside::UserDomain, rank::MOVED)),
-            Some((Aside::SubjectUser, Aside::SubjectDomain, rank::RENAMED)),
-            Some((Aside::TargetUser, Aside::TargetDomain, rank::GUESSED)),
-            header,
-        ];
-        for (name, domain, rank) in pairs.into_iter().flatten() {
-            if self.slots.rank(FieldId::USER).is_some_and(|r| r >= rank) {
-                break;
+            Part::Level => {
+                let level = level(value.text);
+                let standing = self.slots.standing_mut();
+                standing.level = standing.level.max(level);
             }
-            let Some(name) = self.aside(name).map(str::to_owned) else {
-                continue;
-            };
-            let domain = self.aside(domain).map(str::to_owned);
-            let text = match domain {
-                Some(domain) => self
-                    .slots
-                    .copied(format_args!("{domain}\\{name}"), Kind::Text),
-                None => self.slots.copied(format_args!("{name}"), Kind::Text),
-            };
-            if let Some(text) = text {
-                self.slots.fill(FieldId::USER, rank, text, true);
+            Part::Ignore => {
+                let ignored = number(value.text) > 0.0 || value.text == "true";
+                self.slots.standing_mut().ignored |= ignored;
             }
-            break;
+            Part::Judged => {
+                let judged = value.text.to_owned();
+                self.picket().judged = judged;
+            }
+            Part::OwnLevel => {
+                let level = level(value.text);
+                self.picket().level = level;
+            }
+            Part::Rules => {
+                let rule = value.text.to_owned();
+                self.picket().rules.push(rule);
+            }
+            Part::Modules => {
+                let module = value.text.to_owned();
+                self.picket().modules.push(module);
+            }
         }
     }
 
-    /// `Details` as Sysmon writes it: Winlogbeat's pipeline makes a decimal of a DWORD.
-    fn conclude_registry(&mut self) {
-        let Some(field) = self.reader.details else {
-            return;
-        };
-        let Some(data) = self.asides[Aside::RegistryData as usize] else {
-            return;
-        };
-        if self.slots.rank(field).is_some() {
-            return;
-        }
-        let kind = self.aside(Aside::RegistryType).unwrap_or_default();
-        let is_qword = kind.contains("QWORD");
-        let number: Option<u64> = match is_qword || kind.contains("DWORD") {
-            true => self.aside(Aside::RegistryData).and_then(|n| n.parse().ok()),
-            false => None,
-        };
-        let text = match number {
-            Some(number) if is_qword => {
-                let (high, low) = (number >> 32, number & 0xffff_ffff);
-                let pieces = format_args!("QWORD ({high:#010x}-{low:#010x})");
-                self.slots.copied(pieces, Kind::Text)
-            }
-            Some(number) => self
-                .slots
-                .copied(format_args!("DWORD ({number:#010x})"), Kind::Text),
-            None => Some(data),
-        };
-        if let Some(text) = text {
-            self.slots.fill(field, rank::MOVED, text, true);
-        }
-    }
-
-    fn route(&self) -> Route {
-        let event_id = self.slots.first_text(self.source, FieldId::EVENT_ID);
-        let provider = self.slots.first_text(self.source, FieldId::PROVIDER);
-        let channel = self.aside(Aside::Channel);
-        if event_id.is_some() || channel.is_some() {
-            Route::windows(channel, provider, event_id)
-        } else if self.aside(Aside::Command).is_some() && self.aside(Aside::Typist).is_some() {
-            Route {
-                origin: Origin::CommandHistory,
-                ..Route::default()
-            }
-        } else {
-            Route::default()
-        }
+    fn picket(&mut self) -> &mut Earlier {
+        let standing = self.slots.standing_mut();
+        standing.picket.get_or_insert_with(Earlier::default)
     }
 }
 

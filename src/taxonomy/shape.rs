@@ -106,20 +106,21 @@ pub(super) enum Turn {
 }
 
 impl Turn {
-    /// The words before, and the value; `None` where that value means nothing.
-    pub(super) fn apply(self, value: &str) -> Option<(&'static str, &str)> {
+    /// The words to write, and whether the value follows them; `None` where that value means
+    /// nothing.
+    pub(super) fn apply(self, value: &str) -> Option<(&'static str, bool)> {
         match self {
-            Self::AsIs => Some(("", value)),
-            Self::After(words) => Some((words, value)),
+            Self::AsIs => Some(("", true)),
+            Self::After(words) => Some((words, true)),
             Self::Initiated => match value {
-                "egress" | "outbound" => Some(("true", "")),
-                "ingress" | "inbound" => Some(("false", "")),
+                "egress" | "outbound" => Some(("true", false)),
+                "ingress" | "inbound" => Some(("false", false)),
                 _ => None,
             },
             Self::Integrity => places::INTEGRITY
                 .iter()
                 .find(|(sid, _)| *sid == value)
-                .map(|(_, level)| (*level, "")),
+                .map(|(_, level)| (*level, false)),
         }
     }
 }
@@ -287,7 +288,8 @@ impl Shapes {
         if key == "#text" {
             return Some(node);
         }
-        if let Some((head, tail)) = key.split_once('.')
+        if key.as_bytes().contains(&b'.')
+            && let Some((head, tail)) = key.split_once('.')
             && let Some(child) = here.children.get(head)
         {
             return tail.split('.').try_fold(*child, |node, key| {

@@ -1,0 +1,216 @@
+//! Steps through the text of one JSON object: keys, values, and over what nobody asks for, at the
+//! speed of `memchr`. Safe on any text: no recursion here, no allocation, never beyond its end.
+//! It is no validator: what is stepped over is only counted by brackets (files are checked by the
+//! input, documents of a store by the store).
+
+use super::Fault;
+
+/// A string as it stands in the source, without its quotes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Raw {
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+/// What a value begins with, or is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Token {
+    String(Raw),
+    /// A number, `true`, `false` or `null`: from byte to byte.
+    Bare(usize, usize),
+    Object,
+    Array,
+}
+
+/// A place in a text.
+pub(super) struct Scanner<'s> {
+    text: &'s str,
+    at: usize,
+}
+
+impl<'s> Scanner<'s> {
+    pub(super) fn new(text: &'s str) -> Self {
+        Self { text, at: 0 }
+    }
+
+    pub(super) fn slice(&self, start: usize, end: usize) -> &'s str {
+        self.text.get(start..end).unwrap_or_default()
+    }
+
+    pub(super) fn fault(&self, what: &'static str) -> Fault {
+        Fault { what, at: self.at }
+    }
+
+    /// The next byte that is no white space, which stays where it is; 0 at the end.
+    pub(super) fn peek(&mut self) -> u8 {
+        let bytes = self.text.as_bytes();
+        while let Some(byte) = bytes.get(self.at) {
+            if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+                return *byte;
+            }
+            self.at += 1;
+        }
+        0
+    }
+
+    /// Steps over that byte, if it is the next.
+    pub(super) fn take(&mut self, byte: u8) -> bool {
+        let is_next = self.peek() == byte;
+        self.at += usize::from(is_next);
+        is_next
+    }
+
+    /// Whether nothing follows.
+    pub(super) fn is_at_end(&mut self) -> bool {
+        self.peek();
+        self.at == self.text.len()
+    }
+
+    /// A key and its colon.
+    pub(super) fn key(&mut self) -> Result<Raw, Fault> {
+        if !self.take(b'"') {
+            return Err(self.fault("a key is missing"));
+        }
+        let key = self.string()?;
+        if self.take(b':') {
+            Ok(key)
+        } else {
+            Err(self.fault("a colon is missing"))
+        }
+    }
+
+    /// The rest of a string, behind its opening quote.
+    fn string(&mut self) -> Result<Raw, Fault> {
+        let start = self.at;
+        let bytes = self.text.as_bytes();
+        loop {
+            let rest = bytes.get(self.at..).unwrap_or_default();
+            let Some(found) = memchr::memchr(b'"', rest) else {
+                return Err(self.fault("a string does not end"));
+            };
+            let end = self.at + found;
+            self.at = end + 1;
+            // Quotes are rare in strings, backslashes are not: look back from the quotes.
+            let inside = bytes.get(start..end).unwrap_or_default();
+            let backslashes = inside.iter().rev().take_while(|b| **b == b'\\').count();
+            if backslashes % 2 == 0 {
+                return Ok(Raw { start, end });
+            }
+        }
+    }
+
+    /// A value, or the bracket that it begins with.
+    pub(super) fn value(&mut self) -> Result<Token, Fault> {
+        let first = self.peek();
+        match first {
+            b'"' => {
+                self.at += 1;
+                return self.string().map(Token::String);
+            }
+            b'{' | b'[' => {
+                self.at += 1;
+                return Ok(if first == b'{' {
+                    Token::Object
+                } else {
+                    Token::Array
+                });
+            }
+            _ => {}
+        }
+        let start = self.at;
+        let bytes = self.text.as_bytes();
+        while let Some(byte) = bytes.get(self.at) {
+            if !matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'+' | b'-' | b'.' | b'E') {
+                break;
+            }
+            self.at += 1;
+        }
+        let word = bytes.get(start..self.at).unwrap_or_default();
+        let is_number = matches!(first, b'-' | b'0'..=b'9')
+            && !word.iter().any(|b| matches!(b, b'a'..=b'd' | b'f'..=b'z'));
+        if is_number || matches!(word, b"true" | b"false" | b"null") {
+            Ok(Token::Bare(start, self.at))
+        } else {
+            self.at = start;
+            Err(self.fault("a value is missing"))
+        }
+    }
+
+    /// Steps over a value, however deep.
+    pub(super) fn skip(&mut self) -> Result<(), Fault> {
+        if !matches!(self.value()?, Token::Object | Token::Array) {
+            return Ok(());
+        }
+        let bytes = self.text.as_bytes();
+        let mut depth = 1_usize;
+        while depth > 0 {
+            let Some(byte) = bytes.get(self.at) else {
+                return Err(self.fault("a bracket is not closed"));
+            };
+            self.at += 1;
+            match byte {
+                b'"' => {
+                    self.string()?;
+                }
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' => depth -= 1,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Behind a value: whether another one follows.
+    pub(super) fn goes_on(&mut self, end: u8) -> Result<bool, Fault> {
+        if self.take(b',') {
+            Ok(true)
+        } else if self.take(end) {
+            Ok(false)
+        } else {
+            Err(self.fault("a comma or a bracket is missing"))
+        }
+    }
+}
+
+/// Writes what a string means. A lone surrogate, which JSON can say and UTF-8 cannot, becomes
+/// U+FFFD; `None`: an escape that JSON does not have.
+pub(super) fn unescape(raw: &str, out: &mut String) -> Option<()> {
+    let mut rest = raw;
+    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
+        out.push_str(rest.get(..at)?);
+        let escape = *rest.as_bytes().get(at + 1)?;
+        let mut used = 2;
+        out.push(match escape {
+            b'"' | b'\\' | b'/' => char::from(escape),
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'u' => {
+                used = 6;
+                let unit = hex(rest, at)?;
+                let low = hex(rest, at + 6).filter(|low| (0xdc00..0xe000).contains(low));
+                match (unit, low) {
+                    (0xd800..0xdc00, Some(low)) => {
+                        used = 12;
+                        let code = 0x1_0000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
+                        char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
+                    }
+                    _ => char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER),
+                }
+            }
+            _ => return None,
+        });
+        rest = rest.get(at + used..)?;
+    }
+    out.push_str(rest);
+    Some(())
+}
+
+/// The code unit of the `\uXXXX` at that place.
+fn hex(text: &str, at: usize) -> Option<u32> {
+    let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
+    let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hex.then(|| u32::from_str_radix(digits, 16).ok())?
+}
