@@ -112,6 +112,7 @@ async fn load(store: &Arc<Embedded>, sources: Vec<Box<str>>) {
             .map(|(number, source)| NewDocument {
                 index: "logs".into(),
                 id: Some(format!("{number:08}")),
+                replace: false,
                 source,
             })
             .collect();
@@ -150,6 +151,7 @@ async fn small_commits(store: &Arc<Embedded>) {
     let one = |writer: usize, number: usize| NewDocument {
         index: "small".into(),
         id: Some(format!("{writer}-{number}")),
+        replace: true,
         source: made_up(number),
     };
     let mut times = Vec::new();

@@ -106,9 +106,11 @@ pub enum Outcome {
 pub struct NewDocument {
     /// The index it goes to.
     pub index: String,
-    /// Its id; the same id again replaces the document. `None`: the store makes one from the
-    /// index and the source, so that loading the same file twice changes nothing.
+    /// Its id. `None`: the store makes one from the index and the source.
     pub id: Option<String>,
+    /// Whether it takes the place of the document of that id, if there is one. Otherwise that one
+    /// stays, with its verdict and what a person said of it: loading a file twice changes nothing.
+    pub replace: bool,
     /// The JSON object.
     pub source: Box<str>,
 }

@@ -21,6 +21,7 @@ pub(crate) fn new(index: &str, id: &str, source: &Value) -> NewDocument {
     NewDocument {
         index: index.into(),
         id: Some(id.into()),
+        replace: true,
         source: source.to_string().into(),
     }
 }
@@ -192,7 +193,8 @@ async fn the_last_of_an_id_wins(store: &dyn Store) {
 async fn the_same_file_twice_changes_nothing(store: &dyn Store) {
     let file = || -> Vec<NewDocument> {
         let line = |i: i64| NewDocument {
-            id: None,
+            id: (i % 2 == 0).then(|| format!("line-{i}")),
+            replace: false,
             ..new("logs", "", &event(i, "ws5", "whoami"))
         };
         (0..5).map(line).collect()

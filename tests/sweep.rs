@@ -126,6 +126,7 @@ fn command(id: usize, command: &str) -> NewDocument {
     NewDocument {
         index: "cmdlogs".into(),
         id: Some(id.to_string()),
+        replace: true,
         source: source.to_string().into(),
     }
 }

@@ -211,6 +211,7 @@ impl Namer {
         NewDocument {
             index,
             id: Some(id),
+            replace: false,
             source: source.into(),
         }
     }

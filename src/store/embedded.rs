@@ -277,7 +277,7 @@ impl Store for Embedded {
             let row = |document: NewDocument| {
                 let id = new_id(&document)?;
                 let mut row = rows.row(id, document.source)?;
-                row.only_new = document.id.is_none();
+                row.only_new = !document.replace;
                 Ok(row)
             };
             documents.into_iter().map(row).collect()
