@@ -35,11 +35,11 @@ pub use exit::{Exit, Failure};
     max_term_width = 100,
     after_help = "\
 Examples:
-  picket demo                          see a recorded attack found
-  picket scan evidence/ --output ndjson   judge .evtx and JSON files, no store needed
-  picket load events.ndjson            put events into the embedded store
-  picket sweep --dry-run               what would be judged, without writing
-  picket run                           sweep on schedule until ctrl-c
+  picket demo                       see a recorded attack found
+  picket scan evidence/ -o ndjson   judge .evtx and JSON files, no store needed
+  picket load events.ndjson         put events into the embedded store
+  picket sweep --dry-run            what would be judged, without writing
+  picket run                        sweep on schedule until ctrl-c
 
 Exit codes: 0 done, 1 findings where --exit-code asked for them, 2 your input, 3 the outside world."
 )]

@@ -243,6 +243,7 @@ fn the_loggers_csv_becomes_command_history() {
 #[test]
 fn bad_input_ends_with_2_and_one_clear_sentence() {
     let folder = folder();
+    let recording = data("recording.ndjson");
     let bad = [
         (
             vec!["scan", "not-there.evtx"],
@@ -251,7 +252,7 @@ fn bad_input_ends_with_2_and_one_clear_sentence() {
         (
             vec![
                 "scan",
-                &data("recording.ndjson") as &str,
+                &recording,
                 "--rules",
                 "no-such-folder",
             ],
@@ -268,7 +269,7 @@ fn bad_input_ends_with_2_and_one_clear_sentence() {
         (
             vec![
                 "load",
-                &data("recording.ndjson") as &str,
+                &recording,
                 "--index",
                 "Events",
             ],

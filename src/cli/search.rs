@@ -23,7 +23,8 @@ pub struct Args {
     /// field:value, AND, OR, NOT, ( ), \"phrases\", wild*cards?, field:[a TO b], field:>5, field:*.
     #[arg(default_value = "*")]
     query: String,
-    /// Only these indices, such as cmdlogs* or picket-findings (comma-separated).
+    /// Only these indices, such as cmdlogs* or picket-findings (comma-separated); without it all
+    /// but Picket's own.
     #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
     index: Vec<String>,
     /// Not before this time (UTC), such as 2026-11-22 or 2026-11-22T01:16:00Z.
@@ -91,7 +92,11 @@ pub fn run(args: &Args, config: Config, output: Option<Output>) -> Result<Exit, 
         .collect();
     aggregations.extend(args.per.map(Aggregation::DateHistogram));
     let search = Search {
-        sources: (!args.index.is_empty()).then(|| Sources(args.index.clone())),
+        sources: Some(if args.index.is_empty() {
+            Sources::all()
+        } else {
+            Sources(args.index.clone())
+        }),
         query: args.query.clone(),
         from: args.from,
         to: args.to,
