@@ -250,12 +250,7 @@ fn bad_input_ends_with_2_and_one_clear_sentence() {
             "not-there.evtx: cannot be opened",
         ),
         (
-            vec![
-                "scan",
-                &recording,
-                "--rules",
-                "no-such-folder",
-            ],
+            vec!["scan", &recording, "--rules", "no-such-folder"],
             "there is no no-such-folder for `rules`",
         ),
         (
@@ -267,12 +262,7 @@ fn bad_input_ends_with_2_and_one_clear_sentence() {
             "there is no such sweep; there are: default",
         ),
         (
-            vec![
-                "load",
-                &recording,
-                "--index",
-                "Events",
-            ],
+            vec!["load", &recording, "--index", "Events"],
             "is no index name",
         ),
         (

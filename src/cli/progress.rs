@@ -21,6 +21,11 @@ pub fn documents() -> ProgressBar {
     )
 }
 
+/// A bar over steps; their number is set as it becomes known.
+pub fn steps() -> ProgressBar {
+    styled(ProgressBar::no_length(), "{bar:30} {pos}/{len} {msg}")
+}
+
 fn styled(bar: ProgressBar, template: &str) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         bar.set_draw_target(ProgressDrawTarget::hidden());
