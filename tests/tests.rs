@@ -1,5 +1,13 @@
 //! The integration tests, one binary: each module is a suite.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "helpers of tests fail and speak as tests do"
+)]
+
 mod cli;
 mod input;
 mod lateral_commands;
