@@ -12,6 +12,7 @@ pub mod tree;
 pub mod yaml;
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -161,6 +162,7 @@ impl<'f> Loader<'f> {
     }
 
     fn tree(&mut self, root: &Path) {
+        let mut files = 0;
         // Loops of symbolic links are errors of the walk.
         for entry in WalkDir::new(root).follow_links(true).sort_by_file_name() {
             let entry = match entry {
@@ -179,21 +181,26 @@ impl<'f> Loader<'f> {
                 end.eq_ignore_ascii_case("yml") || end.eq_ignore_ascii_case("yaml")
             });
             if entry.file_type().is_file() && (is_yaml || entry.depth() == 0) {
+                files += 1;
                 self.file(entry.path());
             }
+        }
+        if files == 0 && root.is_dir() {
+            let problem = Problem::new(root, "the folder holds no rules");
+            self.problems
+                .push(problem.help("files that end in .yml and .yaml are read"));
         }
     }
 
     fn file(&mut self, path: &Path) {
-        let size = fs::metadata(path).map_or(0, |data| data.len());
-        if size > yaml::MAX_TEXT as u64 {
-            let message = format!("larger than {} MB", yaml::MAX_TEXT / 1024 / 1024);
-            self.problems
-                .push(Problem::new(path, message).help("split it, one rule a file"));
-            return;
-        }
-        match fs::read_to_string(path) {
-            Ok(text) => self.text(path, &text),
+        // One byte more than the parser takes: it says what is too large.
+        let mut text = String::new();
+        let read = fs::File::open(path).and_then(|file| {
+            file.take(yaml::MAX_TEXT as u64 + 1)
+                .read_to_string(&mut text)
+        });
+        match read {
+            Ok(_) => self.text(path, &text),
             Err(error) => {
                 let message = format!("cannot be read: {error}");
                 self.problems.push(Problem::new(path, message));
@@ -409,12 +416,28 @@ mod tests {
         fs::write(folder.path().join("binary.yml"), [0xff, 0xfe]).unwrap();
         #[cfg(unix)]
         std::os::unix::fs::symlink(folder.path(), sub.join("loop")).unwrap();
+        fs::write(
+            folder.path().join("large.yml"),
+            "#".repeat(yaml::MAX_TEXT + 1),
+        )
+        .unwrap();
+        let empty = tempfile::tempdir().unwrap();
         let missing = folder.path().join("missing");
-        let paths = [folder.path().to_path_buf(), missing.clone()];
+        let paths = [
+            folder.path().to_path_buf(),
+            missing.clone(),
+            empty.path().to_path_buf(),
+        ];
         let (rules, problems) = RuleSet::load(&paths, &mut Fields::default());
         let ids: Vec<&str> = rules.rules.iter().map(|rule| &*rule.id).collect();
         assert_eq!(ids, ["two", "one"]);
         assert!(problems.iter().any(|p| p.path == missing));
-        assert_eq!(problems.len(), 2 + usize::from(cfg!(unix)), "{problems:?}");
+        assert!(problems.iter().any(|p| p.path == empty.path()));
+        assert!(
+            problems
+                .iter()
+                .any(|p| p.message.contains("larger than 1 MB"))
+        );
+        assert_eq!(problems.len(), 4 + usize::from(cfg!(unix)), "{problems:?}");
     }
 }

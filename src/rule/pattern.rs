@@ -152,7 +152,7 @@ pub fn matches(tokens: &[Token], text: &str) -> bool {
 /// before it, a word behind it) stands for all of `-`, `/`, en dash, em dash and horizontal bar.
 ///
 /// # Errors
-/// More than [`MAX_DASHES`] such dashes.
+/// More than four such dashes.
 pub fn windash(value: &str) -> Result<Vec<String>, String> {
     let is_word = |c: &char| c.is_alphanumeric() || *c == '_';
     let chars: Vec<char> = value.chars().collect();
