@@ -4,8 +4,9 @@
 Usage: cut.py FOLDER, where FOLDER holds the unpacked or cloned datasets (the zip files of
 https://github.com/OTRF/Security-Datasets, anywhere below it). Writes the .ndjson.gz files beside
 itself. Events are left out whole, as README.md says; none is changed, but for `Message`, which
-repeats the other fields as prose and is dropped.
+repeats the other fields as prose and is dropped, and for record times that are a local clock's.
 """
+import datetime
 import gzip
 import json
 import pathlib
@@ -55,6 +56,23 @@ def time(event):
     return ""
 
 
+def moment(text):
+    text = str(text).replace("T", " ").rstrip("Z")
+    return datetime.datetime.strptime(text, "%Y-%m-%d %H:%M:%S.%f" if "." in text else "%Y-%m-%d %H:%M:%S")
+
+
+def to_utc(kept):
+    """Shifts the record times by what Sysmon's own UtcTime says that they are off, in quarters of an hour."""
+    quarter = datetime.timedelta(minutes=15)
+    apart = sorted(round((moment(e["UtcTime"]) - moment(time(e))) / quarter) for e in kept if e.get("UtcTime"))
+    offset = apart[len(apart) // 2] * quarter
+    for event in kept:
+        event.pop("Message", None)
+        for field in ("@timestamp", "TimeCreated"):
+            if offset and event.get(field):
+                event[field] = (moment(event[field]) + offset).isoformat(timespec="milliseconds") + "Z"
+
+
 def is_kept(event, first, end):
     channel, number = str(event.get("Channel", "")).lower(), event.get("EventID")
     if not first <= time(event) < end or number in LEFT_OUT.get(channel, ()):
@@ -75,8 +93,7 @@ def recording(folder, name):
     dataset, first, end = RECORDINGS[name]
     whole = not first
     kept = [e for e in events(folder, dataset) if whole or is_kept(e, first, end)]
-    for event in kept:
-        event.pop("Message", None)
+    to_utc(kept)
     write(name, kept)
 
 
@@ -93,9 +110,8 @@ def history(folder):
             typed = re.search(r"(?i)(?:^|\\)cmd(?:\.exe)?\"?\s*$", parent)
             command = str(event.get("CommandLine", "")).strip()
             if typed and "conhost.exe" not in command.lower():
-                host = event["Hostname"].split(".")[0]
                 user = event["User"].split("\\")[-1]
-                lines[(time(event)[:19].replace("T", " "), host, user, command)] = None
+                lines[(event["UtcTime"][:19], event["Hostname"], user, command)] = None
     write("cmdlogs", [
         {"Hostname": host, "Username": user, "command": command, "timestamp": at, "AlertLevel": 0, "Ignore": 0}
         for at, host, user, command in sorted(lines)
