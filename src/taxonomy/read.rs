@@ -3,8 +3,10 @@
 //! bounded in depth, never panics, and never judges.
 
 mod conclude;
+mod leaves;
 mod scan;
 
+pub use leaves::leaves;
 use scan::{Raw, Scanner, Token, unescape};
 
 use super::event::{Kind, Slots, Text};

@@ -139,6 +139,19 @@ pub(super) async fn queries_find(store: &dyn Store) {
     }
 }
 
+/// Long keys over many values would make terms a thousand times as long as the document.
+pub(super) async fn documents_cannot_swell(store: &dyn Store) {
+    let (key, values) = ("k".repeat(1000), vec!["v"; 5000]);
+    let swelling = json!({ "a": "first", key: values, "z": "last" });
+    store.add(vec![new("logs", "s", &swelling)]).await.unwrap();
+    assert_eq!(found(store, "a:first").await, ["s"]);
+    assert!(
+        found(store, "z:last").await.is_empty(),
+        "kept, not searched"
+    );
+    assert_eq!(&*get(store, "s").await.source, swelling.to_string());
+}
+
 pub(super) async fn searches_sort_page_and_count(store: &dyn Store) {
     let mut docs: Vec<NewDocument> = (0..20)
         .map(|i| {

@@ -9,11 +9,12 @@ use tantivy::DocAddress;
 use super::bits::Bits;
 use super::eval::{Eval, Place, each_doc, place};
 use super::query::{Query, parse};
-use super::row::{Rows, walk};
+use super::row::Rows;
 use super::schema::Fact;
 use super::snapshot::{Segment, Snapshot};
 use crate::document::Document;
 use crate::store::{Aggregation, Found, Search, Sort, Sources, StoreError, StoreErrorKind};
+use crate::taxonomy::read::leaves;
 
 /// How far a search may page, as in Elasticsearch.
 const MAX_WINDOW: usize = 10_000;
@@ -222,7 +223,7 @@ fn written(rows: &mut Rows, document: &Document, field: &str, value: &str) -> Op
             found = Some(text.to_owned());
         }
     };
-    walk(&document.source, look).ok()?;
+    leaves(&document.source, look).ok()?;
     found
 }
 

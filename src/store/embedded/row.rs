@@ -1,11 +1,10 @@
 //! Turns a document into what the index keeps of it. Untrusted input: what the taxonomy's reader
-//! refuses is refused, the number of values is bounded, and what is not indexed stays in the source. Never touches the index.
+//! refuses is refused, the terms are bounded, and what is not indexed stays in the source. Never touches the index.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::IgnoredAny;
 use tantivy::TantivyDocument;
 
 use super::schema::{self, Columns, Fact};
@@ -13,10 +12,12 @@ use crate::document::{Document, DocumentId};
 use crate::finding::Standing;
 use crate::store::findings;
 use crate::store::{FINDINGS_INDEX, StoreError, StoreErrorKind};
+use crate::taxonomy::read::leaves;
 use crate::taxonomy::{Event, ReadError, Reader, Slots};
 
-/// Values beyond so many are kept, not searched.
-const MAX_VALUES: usize = 10_000;
+/// How many times the length of its source a document's terms may take together; what goes beyond
+/// is kept, not searched. A path stands in the source once and in the term of every value.
+const MAX_GROWTH: usize = 16;
 
 /// A document ready to be written; only its sequence number is missing.
 #[derive(Clone, Debug)]
@@ -62,22 +63,27 @@ impl Rows {
     pub(super) fn row(&mut self, id: DocumentId, source: Box<str>) -> Result<Row, StoreError> {
         let document = loose(id, source);
         let columns = self.columns;
-        let facts = self.facts(&document).map_err(|error| {
+        let refused = |error: &dyn fmt::Display| {
             let DocumentId { index, id } = &document.id;
             StoreError::new(
                 StoreErrorKind::BadRequest,
                 format!("document {id:?} for index {index:?} is refused: {error}"),
             )
-        })?;
+        };
+        serde_json::from_str::<IgnoredAny>(&document.source).map_err(|error| refused(&error))?;
         let mut fields = TantivyDocument::default();
         let term = &mut self.term;
-        // The reader has taken it. What stops the walk, such as a number beyond all bounds, ends what
-        // is searched for, not what is kept.
-        let _ = walk(&document.source, |path, value| {
+        let mut room = document.source.len() * MAX_GROWTH;
+        leaves(&document.source, |path, value| {
             schema::term(path, value, term);
-            fields.add_text(columns.values, &*term);
-            fields.add_text(columns.words, value);
-        });
+            room = room.saturating_sub(term.len());
+            if room > 0 {
+                fields.add_text(columns.values, &*term);
+                fields.add_text(columns.words, value);
+            }
+        })
+        .map_err(|error| refused(&error))?;
+        let facts = self.facts(&document).map_err(|error| refused(&error))?;
         let DocumentId { index, .. } = &document.id;
         fields.add_text(columns.key, schema::key(&document.id));
         fields.add_text(columns.index, index);
@@ -136,135 +142,5 @@ pub(super) fn loose(id: DocumentId, source: Box<str>) -> Document {
         id,
         version: Default::default(),
         source,
-    }
-}
-
-/// Calls `each` with the path (keys in lower case, joined by dots; arrays add nothing) and the
-/// text of every value that is not `null`.
-///
-/// # Errors
-/// The source is no JSON object.
-pub(super) fn walk(source: &str, each: impl FnMut(&str, &str)) -> Result<(), sonic_rs::Error> {
-    let mut json = sonic_rs::Deserializer::from_str(source).utf8_lossy();
-    let mut walk = Walk {
-        path: String::new(),
-        each,
-        values: 0,
-    };
-    json.deserialize_map(Place { walk: &mut walk })?;
-    json.end()
-}
-
-struct Walk<F> {
-    path: String,
-    each: F,
-    values: usize,
-}
-
-struct Place<'w, F> {
-    walk: &'w mut Walk<F>,
-}
-
-impl<F: FnMut(&str, &str)> Place<'_, F> {
-    fn leaf(self, text: &str) {
-        self.walk.values += 1;
-        if self.walk.values <= MAX_VALUES {
-            (self.walk.each)(&self.walk.path, text);
-        }
-    }
-}
-
-impl<'de, F: FnMut(&str, &str)> DeserializeSeed<'de> for Place<'_, F> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de, F: FnMut(&str, &str)> Visitor<'de> for Place<'_, F> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        self.leaf(text);
-        Ok(())
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
-        self.leaf(if value { "true" } else { "false" });
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
-        self.leaf(&value.to_string());
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
-        self.leaf(&value.to_string());
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<(), E> {
-        self.leaf(&value.to_string());
-        Ok(())
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Self { walk } = self;
-        let before = walk.path.len();
-        while let Some(key) = map.next_key_seed(Key)? {
-            // XML as JSON writes the text of an element that has attributes so.
-            if key != "#text" {
-                if before > 0 {
-                    walk.path.push('.');
-                }
-                schema::push_lower(&key, &mut walk.path);
-            }
-            map.next_value_seed(Place { walk: &mut *walk })?;
-            walk.path.truncate(before);
-        }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        let Self { walk } = self;
-        while seq.next_element_seed(Place { walk: &mut *walk })?.is_some() {}
-        Ok(())
-    }
-}
-
-/// A key, borrowed where it needs no unescaping.
-struct Key;
-
-impl<'de> DeserializeSeed<'de> for Key {
-    type Value = Cow<'de, str>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Key {
-    type Value = Cow<'de, str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(text))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(text.to_owned()))
     }
 }

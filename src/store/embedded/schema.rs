@@ -22,8 +22,10 @@ const FACT: char = '\u{1}';
 /// Between the path and the value of a term, and between index and id.
 const BETWEEN: char = '\0';
 
-/// The longest term in bytes that the index takes, with room for the path.
-const MAX_TERM: usize = 60_000;
+/// How many bytes of a path and of a value a term takes: the index takes 65,530 of both, and lower
+/// case may be half as long again.
+const MAX_PATH: usize = 10_000;
+const MAX_VALUE: usize = 30_000;
 /// Longer words are not looked for one by one; the value that holds them still is.
 const MAX_WORD: usize = 256;
 
@@ -135,9 +137,9 @@ pub(super) fn unkey(key: &str) -> Option<DocumentId> {
 /// lower case, cut to what the index takes.
 pub(super) fn term(path: &str, value: &str, out: &mut String) {
     out.clear();
-    out.push_str(cut(path, MAX_TERM / 2));
+    out.push_str(cut(path, MAX_PATH));
     out.push(BETWEEN);
-    push_lower(cut(value, MAX_TERM / 2), out);
+    push_lower(cut(value, MAX_VALUE), out);
 }
 
 /// Appends the text in lower case.
