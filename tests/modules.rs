@@ -14,6 +14,7 @@ use picket::module::{Cache, Failure, Module, Modules};
 
 use self::guest::{Guest, HITS, MODULE, TEXTS, component, data, hit};
 
+mod detector;
 mod guest;
 
 /// Generous, because the machine may be busy; every limit is far below.
