@@ -32,9 +32,6 @@ pub struct Options {
     pub repeats: usize,
     /// What the settings are chosen from; a single one is taken untried.
     pub candidates: Vec<Settings>,
-    /// Also choose the settings anew within each fold's training rows. Slow; says how much the
-    /// choice of settings flatters the other figures.
-    pub nested: bool,
 }
 
 impl Default for Options {
@@ -45,7 +42,6 @@ impl Default for Options {
             seed: 2017,
             repeats: 10,
             candidates: candidates(),
-            nested: false,
         }
     }
 }
@@ -164,9 +160,6 @@ pub fn train(
         });
         figures.push(Figures::of(scheme.name, &runs.collect::<Vec<_>>()));
     }
-    if options.nested {
-        figures.push(nested(table, &schemes, options, progress));
-    }
     let machine = fit(&kernels, &all, &table.attacks, settings.cost);
     let held_out = margins(
         table,
@@ -229,47 +222,6 @@ fn choose(
         }
     }
     best.1
-}
-
-/// The figures of a training that chooses its settings within each fold's training rows, with
-/// equal rows kept together.
-fn nested(
-    table: &Table,
-    schemes: &[Scheme],
-    options: &Options,
-    progress: &mut dyn FnMut(Progress),
-) -> Figures {
-    let scheme = &schemes[1];
-    let mut runs = Vec::new();
-    for repeat in 0..options.repeats {
-        let seed = reporting_seed(options, repeat);
-        let fold_of = folds(&scheme.groups, &table.attacks, FOLDS, seed);
-        let mut counts = Counts::default();
-        for fold in 0..FOLDS {
-            progress(Progress {
-                what: "choosing settings within folds",
-                done: repeat * FOLDS + fold,
-                total: options.repeats * FOLDS,
-            });
-            let (outside, inside): (Vec<usize>, Vec<usize>) =
-                (0..table.sets.len()).partition(|row| fold_of[*row] != fold);
-            let settings = choose(
-                table,
-                &options.candidates,
-                &outside,
-                &schemes[1..2],
-                (options.seed, 1),
-                &mut |_, _| (),
-            );
-            let kernels = Kernels::new(&settings, &table.sets);
-            let machine = fit(&kernels, &outside, &table.attacks, settings.cost);
-            for row in inside {
-                counts.add(machine.margin(&kernels, row) > 0.0, table.attacks[row]);
-            }
-        }
-        runs.push(counts);
-    }
-    Figures::of("equal rows, settings chosen within", &runs)
 }
 
 /// The margin of each of `rows` by a machine that learnt from the other folds.
