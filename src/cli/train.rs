@@ -13,7 +13,6 @@ use crate::train::{self, Options};
 Examples:
   picket train                      train, print cross-validated figures, write model.txt
   picket train --dry-run            only print the figures
-  picket train --nested             also choose the settings anew within each fold (slow)
 
 After it, wasm-modules/build.sh builds the module with the new model.")]
 pub struct Args {
@@ -27,9 +26,6 @@ pub struct Args {
     /// Of all folds: the same seed gives the same figures and model.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Also choose the settings anew within each fold.
-    #[arg(long)]
-    nested: bool,
     /// Write nothing.
     #[arg(long)]
     dry_run: bool,
@@ -42,7 +38,6 @@ pub fn run(args: &Args, output: Output) -> Result<Exit, Failure> {
         folder: args.dir.clone(),
         write: !args.dry_run,
         seed: args.seed.unwrap_or(defaults.seed),
-        nested: args.nested,
         ..defaults
     };
     let bar = progress::steps();
