@@ -236,7 +236,7 @@ fn the_committed_model_is_what_training_gives() {
 #[test]
 fn training_is_seeded_and_says_how_good_it_is() {
     let table = Table::parse(TABLE).unwrap();
-    let every_fourth = |row: &usize| row % 4 == 0;
+    let every_fourth = |row: &usize| row.is_multiple_of(4);
     let rows: Vec<usize> = (0..table.sets.len()).filter(every_fourth).collect();
     let table = Table {
         commands: table.commands,
