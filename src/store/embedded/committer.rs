@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
 use serde_json::{Map, Value};
+use tantivy::indexer::IndexWriterOptions;
 use tantivy::merge_policy::LogMergePolicy;
 use tantivy::{Index, IndexReader, IndexWriter};
 use tokio::sync::{mpsc, oneshot};
@@ -23,8 +24,12 @@ use crate::taxonomy::Reader;
 
 /// Memory of the index's writer in bytes, before it starts a new segment.
 const WRITER_MEMORY: usize = 60_000_000;
-/// A segment is written anew once more than that share of its documents are replaced.
+/// A segment is written anew once more than that share of its documents are replaced: every verdict
+/// replaces a document, and what was replaced shall not fill the disk.
 const MAX_REPLACED: f32 = 0.3;
+/// Segments of fewer documents are merged among themselves, so that a stream of small writes does
+/// not write a large segment anew each time.
+const MIN_LAYER: u32 = 1_000;
 /// A group takes no more jobs once it has that many documents.
 const MAX_GROUP: usize = 20_000;
 /// Verdicts wait in memory for a commit up to that many.
@@ -283,7 +288,7 @@ impl Committer {
     fn roll_back(&mut self) {
         let rolled_back = |mut writer: IndexWriter| {
             writer.rollback().ok()?;
-            purge_soon(&writer);
+            set_merges(&writer);
             Some(writer)
         };
         self.writer = self.writer.take().and_then(rolled_back);
@@ -318,14 +323,19 @@ fn keep<T>(done: Result<Option<T>, StoreError>, result: &mut Result<(), StoreErr
 }
 
 fn writer(index: &Index) -> tantivy::Result<IndexWriter> {
-    let writer = index.writer_with_num_threads(1, WRITER_MEMORY)?;
-    purge_soon(&writer);
+    let options = IndexWriterOptions::builder()
+        .memory_budget_per_thread(WRITER_MEMORY)
+        .num_merge_threads(1)
+        .build();
+    let writer = index.writer_with_options(options)?;
+    set_merges(&writer);
     Ok(writer)
 }
 
-/// Every verdict replaces a document: what was replaced shall not fill the disk.
-fn purge_soon(writer: &IndexWriter) {
+/// A rollback forgets it.
+fn set_merges(writer: &IndexWriter) {
     let mut policy = LogMergePolicy::default();
+    policy.set_min_layer_size(MIN_LAYER);
     policy.set_del_docs_ratio_before_merge(MAX_REPLACED);
     writer.set_merge_policy(Box::new(policy));
 }

@@ -22,10 +22,11 @@ const FACT: char = '\u{1}';
 /// Between the path and the value of a term, and between index and id.
 const BETWEEN: char = '\0';
 
-/// How many bytes of a path and of a value a term takes: the index takes 65,530 of both, and lower
-/// case may be half as long again.
-const MAX_PATH: usize = 10_000;
-const MAX_VALUE: usize = 30_000;
+/// How many bytes of a path and of a value a term takes. The index takes 65,530 of both; but every
+/// byte of a term costs time whenever segments are merged, and long values (messages, scripts) are
+/// found by their words. Elasticsearch's templates for these events stop at 1,024 too.
+const MAX_PATH: usize = 1_024;
+const MAX_VALUE: usize = 1_024;
 /// Longer words are not looked for one by one; the value that holds them still is.
 const MAX_WORD: usize = 256;
 
