@@ -50,8 +50,8 @@ fn main() {
         "systeminfo",
         "tasklist /v",
     ];
-    let values: Vec<[Option<&str>; 1]> = (0..4096).map(|n| [Some(lines[n % 8])]).collect();
-    for count in [0, 1, 10, 100, 1000, 4096] {
+    let values: Vec<[Option<&str>; 1]> = (0..2048).map(|n| [Some(lines[n % 8])]).collect();
+    for count in [0, 1, 10, 100, 1000, 2048] {
         let rows: Vec<Row<'_>> = values
             .iter()
             .take(count)

@@ -421,7 +421,7 @@ fn a_flood_is_cut_and_said() {
     assert!(
         out.problems[0]
             .message
-            .contains("the newest 4096 of 5000 events"),
+            .contains("the newest 2048 of 5000 events"),
         "{}",
         out.problems[0]
     );

@@ -17,7 +17,7 @@ use crate::taxonomy::{Event, FieldId, Fields, LogSource};
 /// Rows of one call.
 const MAX_ROWS: usize = 128;
 /// Rows of one window; the newest are kept.
-const MAX_WINDOW_ROWS: usize = 4096;
+const MAX_WINDOW_ROWS: usize = 2048;
 /// Text of one call, in bytes.
 const MAX_BYTES: usize = 2 << 20;
 /// A field's value as a module sees it, in bytes: a command line of Windows is shorter.

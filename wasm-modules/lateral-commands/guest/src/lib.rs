@@ -71,12 +71,15 @@ impl Describe for LateralCommands {
 
 impl Score for LateralCommands {
     fn score_window(_entity: String, rows: Vec<Row>) -> Result<Vec<Hit>, String> {
-        let model = Model::parse(MODEL).ok_or("its model cannot be read")?;
         let found: Vec<Vec<Found>> = rows.iter().map(commands_of).collect();
         let ran = found.iter().flatten().fold(0, |ran, f| ran | 1_u64 << f.command);
+        if ran == 0 {
+            return Ok(Vec::new());
+        }
+        let model = Model::parse(MODEL).ok_or("its model cannot be read")?;
         let margin = model.margin(ran);
         let probability = model.probability(margin);
-        if ran == 0 || probability < model.threshold {
+        if probability < model.threshold {
             return Ok(Vec::new());
         }
         let speaks = contributions(&model, ran, margin);
