@@ -16,7 +16,6 @@ const COLUMNS: usize = 30;
 #[derive(Default)]
 pub struct Story {
     hosts: BTreeMap<String, Host>,
-    documents: u64,
 }
 
 #[derive(Default)]
@@ -36,7 +35,6 @@ struct Group {
 impl Story {
     /// Takes in one more verdict.
     pub fn add(&mut self, verdict: &Verdict) {
-        self.documents += 1;
         let name = verdict.host.clone().unwrap_or_else(|| "no host".into());
         let host = self.hosts.entry(name.to_lowercase()).or_default();
         let level = verdict
@@ -67,12 +65,19 @@ impl Story {
         }
     }
 
-    /// How many documents something was found on.
-    pub fn documents(&self) -> u64 {
-        self.documents
+    /// The hosts, gravest first.
+    fn by_gravity(&self) -> Vec<(&str, &Host)> {
+        let mut hosts: Vec<(&str, &Host)> = self
+            .hosts
+            .iter()
+            .map(|(name, host)| (&**name, host))
+            .collect();
+        hosts.sort_by_key(|(_, host)| std::cmp::Reverse((host.levels[2], host.levels[1])));
+        hosts
     }
 
-    /// Prints it. Findings that ask for no `AlertLevel` are only counted, unless `all`.
+    /// Prints it. Findings that ask for no `AlertLevel`, and hosts with no others, are only
+    /// counted, unless `all`.
     ///
     /// # Errors
     /// Nobody listens any more.
@@ -80,82 +85,92 @@ impl Story {
         if self.hosts.is_empty() {
             return writeln!(out, "Nothing was found.");
         }
-        self.overview(out)?;
-        let mut quiet = 0;
-        for (name, host) in &self.hosts {
-            let mut groups: Vec<&Group> = host.rules.values().collect();
-            groups.sort_by_key(|group| (group.time, group.first.rule_id.clone()));
-            let shown: Vec<&&Group> = groups
-                .iter()
-                .filter(|g| all || g.first.alert_level > AlertLevel::None)
-                .collect();
-            quiet += groups.len() - shown.len();
-            if !shown.is_empty() {
-                writeln!(out, "\n{}", text::paint(text::BOLD, text::clean(name)))?;
-            }
-            for group in shown {
+        let mut hosts = self.by_gravity();
+        hosts.retain(|(_, host)| all || host.levels[1] + host.levels[2] > 0);
+        if !hosts.is_empty() {
+            overview(out, &hosts)?;
+        }
+        for (name, host) in &hosts {
+            writeln!(out, "\n{}", text::paint(text::BOLD, text::clean(name)))?;
+            for group in host.groups(all) {
                 describe(out, group)?;
             }
         }
-        if quiet > 0 {
+        let rules = self
+            .hosts
+            .values()
+            .map(|host| host.rules.len())
+            .sum::<usize>();
+        let shown = hosts
+            .iter()
+            .map(|(_, host)| host.groups(all).len())
+            .sum::<usize>();
+        if rules > shown {
+            let quiet = text::count((rules - shown) as u64, "finding");
+            let hosts = text::count(self.hosts.len() as u64, "host");
             let line = format!(
-                "\n{} for context only (low or informational) are not shown.",
-                text::count(quiet as u64, "finding")
+                "\n{quiet} for context only (low or informational) on {hosts} are not shown."
             );
             writeln!(out, "{}", text::paint(text::DIM, line))?;
         }
         Ok(())
     }
+}
 
-    fn overview(&self, out: &mut impl Write) -> std::io::Result<()> {
-        let wide = self
-            .hosts
-            .keys()
-            .map(|name| text::clean(name).chars().count())
-            .max()
-            .unwrap_or(0)
-            .clamp(4, 40);
-        let header = format!(
-            "{:wide$}  LEVEL 2  LEVEL 1  {:COLUMNS$}  WHEN (UTC)",
-            "HOST", "FROM FIRST TO LAST FINDING"
-        );
-        writeln!(out, "{}", text::paint(text::DIM, header))?;
-        for (name, host) in &self.hosts {
-            let [_, suspicious, alerts] = host.levels;
-            let name = text::cut(&text::clean(name), wide);
-            let level = |level, count: u64| {
-                let style = if count > 0 {
-                    text::style(level)
-                } else {
-                    text::DIM
-                };
-                text::paint(style, format!("{count:>7}"))
+impl Host {
+    /// What was found, in the order of time.
+    fn groups(&self, all: bool) -> Vec<&Group> {
+        let grave = |group: &&Group| all || group.first.alert_level > AlertLevel::None;
+        let mut groups: Vec<&Group> = self.rules.values().filter(grave).collect();
+        groups.sort_by_key(|group| (group.time, group.first.rule_id.clone()));
+        groups
+    }
+}
+
+/// A line a host, and the techniques of all that was found.
+fn overview(out: &mut impl Write, hosts: &[(&str, &Host)]) -> std::io::Result<()> {
+    let names = hosts
+        .iter()
+        .map(|(name, _)| text::clean(name).chars().count());
+    let wide = names.max().unwrap_or(0).clamp(4, 40);
+    let header = format!(
+        "{:wide$}  LEVEL 2  LEVEL 1  {:COLUMNS$}  WHEN (UTC)",
+        "HOST", "FROM FIRST TO LAST FINDING"
+    );
+    writeln!(out, "{}", text::paint(text::DIM, header))?;
+    for (name, host) in hosts {
+        let [_, suspicious, alerts] = host.levels;
+        let name = text::cut(&text::clean(name), wide);
+        let level = |level, count: u64| {
+            let style = if count > 0 {
+                text::style(level)
+            } else {
+                text::DIM
             };
-            writeln!(
-                out,
-                "{name:wide$}  {}  {}  {}  {}",
-                level(AlertLevel::Alert, alerts),
-                level(AlertLevel::Suspicious, suspicious),
-                line(&host.moments),
-                span(&host.moments)
-            )?;
-        }
-        let techniques: BTreeSet<&str> = self
-            .hosts
-            .values()
-            .flat_map(|host| host.rules.values())
-            .flat_map(|group| group.first.techniques.iter().map(String::as_str))
-            .collect();
-        let techniques: Vec<&str> = techniques.into_iter().collect();
+            text::paint(style, format!("{count:>7}"))
+        };
         writeln!(
             out,
-            "{}",
-            text::paint(
-                text::DIM,
-                format!("ATT&CK: {}", text::clean(&techniques.join(" ")))
-            )
-        )
+            "{name:wide$}  {}  {}  {}  {}",
+            level(AlertLevel::Alert, alerts),
+            level(AlertLevel::Suspicious, suspicious),
+            line(&host.moments),
+            span(&host.moments)
+        )?;
     }
+    let groups = hosts.iter().flat_map(|(_, host)| host.rules.values());
+    let techniques: BTreeSet<&str> = groups
+        .flat_map(|group| group.first.techniques.iter().map(String::as_str))
+        .collect();
+    let mut line = String::from("ATT&CK:");
+    for technique in techniques {
+        if line.len() + technique.len() >= text::width() {
+            writeln!(out, "{}", text::paint(text::DIM, &line))?;
+            line = " ".repeat(7);
+        }
+        line += &format!(" {}", text::clean(technique));
+    }
+    writeln!(out, "{}", text::paint(text::DIM, &line))
 }
 
 fn describe(out: &mut impl Write, group: &Group) -> std::io::Result<()> {
