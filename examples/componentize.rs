@@ -4,18 +4,19 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use std::error::Error;
 use wit_component::ComponentEncoder;
 
-fn main() -> Result<()> {
+fn main() -> Result<(), Box<dyn Error>> {
     let mut paths = std::env::args_os().skip(1).map(PathBuf::from);
     let (Some(core), Some(component)) = (paths.next(), paths.next()) else {
-        anyhow::bail!("give a core module and the component to make of it");
+        return Err("give a core module and the component to make of it".into());
     };
-    let bytes = std::fs::read(&core).with_context(|| core.display().to_string())?;
+    let bytes = std::fs::read(&core)?;
     let made = ComponentEncoder::default()
         .module(&bytes)?
         .validate(true)
         .encode()?;
-    std::fs::write(&component, made).with_context(|| component.display().to_string())
+    std::fs::write(&component, made)?;
+    Ok(())
 }
