@@ -440,7 +440,15 @@ fn recordings_give_the_same_as_evtx_and_as_json() {
         said.push(descriptions);
     }
     assert!(said[0].len() >= 125);
-    assert_eq!(said[0], said[1]);
+    assert_eq!(said[0].len(), said[1].len());
+    for (evtx, json) in said[0].iter().zip(&said[1]) {
+        // Some of the JSON was made by hand: blanks are cut or joined, and case differs.
+        let cut = |(case, text): &(String, String)| {
+            let text: String = text.split_whitespace().collect();
+            (case.clone(), text.to_lowercase())
+        };
+        assert_eq!(cut(evtx), cut(json));
+    }
 }
 
 /// JSON values of any kind, nested.
