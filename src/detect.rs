@@ -1,5 +1,5 @@
 //! The seam to detection: trait [`Detector`], and [`Judge`], which puts a page before all of them
-//! and makes one [`Verdict`] of what they find on a document. CPU only: no tokio, no I/O, no
+//! and makes one [`crate::finding::Verdict`] of what they find on a document. CPU only: no tokio, no I/O, no
 //! printing. A detector that cannot do its work says so as a [`Problem`], never as silence.
 
 pub mod blacklist;

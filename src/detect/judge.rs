@@ -252,7 +252,7 @@ impl Judge {
     }
 
     /// Judges the history of one entity for the detector that asked: at the last event of every
-    /// [`WINDOW_STEP`] whose window holds one of the new events.
+    /// quarter of an hour whose window holds one of the new events.
     pub fn window(&mut self, ask: &Ask, new: &[NewEvent], documents: &[Document]) -> Judged {
         let mut judged = Judged::default();
         let Some(detector) = self.detectors.get_mut(ask.detector) else {

@@ -1,5 +1,5 @@
 //! The embedded [`Store`], on tantivy: in a folder, or in RAM for tests. One thread writes
-//! ([`committer`]), everybody reads what its last commit left ([`snapshot`]). Never blocks the
+//! (`committer`), everybody reads what its last commit left (`snapshot`). Never blocks the
 //! async runtime, and never acknowledges what a crash could take back.
 
 mod bits;

@@ -112,7 +112,7 @@ impl<'a> Event<'a> {
             .map(|v| v.text)
     }
 
-    /// Every value of the document, named or not, if [`Fields::keeps_all_values`]; otherwise only
+    /// Every value of the document, named or not, if [`super::Fields::keeps_all_values`]; otherwise only
     /// those of the fields that are asked for.
     pub fn all_values(&self) -> impl Iterator<Item = Value<'a>> + use<'a> {
         let slots = self.slots;
