@@ -132,7 +132,10 @@ async fn feed(store: &dyn Store) -> Vec<Document> {
     let started = Instant::now();
     let (mut at, mut count, mut last) = (Checkpoint::default(), 0, Vec::new());
     loop {
-        let page = store.changes(&Sources::all(), &at, 5_000).await.unwrap();
+        let page = store
+            .changes(None, &Sources::all(), &at, 5_000)
+            .await
+            .unwrap();
         if page.next == at {
             break;
         }
@@ -142,7 +145,10 @@ async fn feed(store: &dyn Store) -> Vec<Document> {
     }
     rate("feed, pages of 5,000", count, started);
     let started = Instant::now();
-    store.changes(&Sources::all(), &at, 5_000).await.unwrap();
+    store
+        .changes(None, &Sources::all(), &at, 5_000)
+        .await
+        .unwrap();
     took("feed at rest", started);
     last
 }

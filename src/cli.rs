@@ -12,14 +12,17 @@ pub mod run;
 pub mod scan;
 pub mod search;
 pub mod status;
+pub mod store;
 pub mod story;
 pub mod sweep;
 pub mod text;
 pub mod train;
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use tokio::runtime::Runtime;
 
 use crate::config::Config;
 pub use exit::{Exit, Failure};
@@ -168,10 +171,14 @@ impl Cli {
 
 /// Runs async work to its end.
 fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
+    // One for the process: a store's connections belong to the runtime that they were made on.
+    static RUNTIME: OnceLock<std::io::Result<Runtime>> = OnceLock::new();
+    RUNTIME
+        .get_or_init(|| {
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            builder.worker_threads(2).enable_all().build()
+        })
+        .as_ref()
         .map_err(|error| Failure::outside(format!("cannot start worker threads: {error}")))?
         .block_on(work)
 }

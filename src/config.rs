@@ -4,11 +4,12 @@
 mod reader;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::alert::AlertLevels;
 use crate::problem::Problem;
 use crate::schedule::Schedule;
-use crate::store::Sources;
+use crate::store::{Begin, Sources};
 
 /// Where `picket.yml` is looked for.
 pub const FILE: &str = "picket.yml";
@@ -20,6 +21,8 @@ pub struct Config {
     pub file: Option<PathBuf>,
     /// Folder of the embedded store.
     pub data: PathBuf,
+    /// The cluster that takes the embedded store's place, if one is named.
+    pub cluster: Option<Cluster>,
     /// What to sweep.
     pub sources: Vec<Source>,
     /// When to sweep it.
@@ -41,6 +44,53 @@ pub struct Source {
     pub name: String,
     /// Index patterns.
     pub index: Sources,
+    /// Where a sweep begins that has never read them.
+    pub from: Begin,
+}
+
+/// An Elasticsearch or OpenSearch cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cluster {
+    /// Addresses of its nodes.
+    pub urls: Vec<String>,
+    /// The API key.
+    pub api_key: Option<Secret>,
+    /// The user, and below the password.
+    pub username: Option<String>,
+    /// The user's password.
+    pub password: Option<Secret>,
+    /// PEM file of the certificate authority to trust.
+    pub ca: Option<PathBuf>,
+    /// SHA-256 of the certificate authority to trust.
+    pub fingerprint: Option<String>,
+    /// Whether what goes over the network is compressed.
+    pub gzip: bool,
+    /// How long a request may take.
+    pub timeout: Duration,
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
+        Self {
+            urls: Vec::new(),
+            api_key: None,
+            username: None,
+            password: None,
+            ca: None,
+            fingerprint: None,
+            gzip: false,
+            timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Where a secret is kept. Never the secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Secret {
+    /// In that file.
+    File(PathBuf),
+    /// In that environment variable.
+    Env(String),
 }
 
 /// One sweep.
@@ -52,6 +102,8 @@ pub struct SweepConfig {
     pub schedule: Schedule,
     /// Everything that it sweeps.
     pub sources: Sources,
+    /// Where to begin with each of it.
+    pub begin: Vec<(Sources, Begin)>,
 }
 
 impl Default for Config {
@@ -60,15 +112,18 @@ impl Default for Config {
         Self {
             file: None,
             data: PathBuf::from("picket-data"),
+            cluster: None,
             sources: vec![Source {
                 name: "all".into(),
                 index: Sources::all(),
+                from: Begin::default(),
             }],
             sweeps: every_quarter
                 .map(|schedule| SweepConfig {
                     name: "default".into(),
                     schedule,
                     sources: Sources::all(),
+                    begin: Vec::new(),
                 })
                 .into_iter()
                 .collect(),
@@ -79,6 +134,17 @@ impl Default for Config {
         }
     }
 }
+
+/// What is swept on a cluster unless the configuration says otherwise: the indices that Winlogbeat,
+/// Elastic Agent, Logstash and the cmd.exe logger write.
+pub const CLUSTER_SOURCES: [&str; 6] = [
+    "winlogbeat-*",
+    "logs-windows.*",
+    "logs-system.*",
+    "logs-winlog.*",
+    "logstash-*",
+    "cmdlogs*",
+];
 
 impl Config {
     /// Reads that file, or `./picket.yml` if there is one, or takes the defaults. The problems say
@@ -101,4 +167,21 @@ impl Config {
     pub fn read(text: &str, path: &Path) -> (Self, Vec<Problem>) {
         reader::read(text, path)
     }
+}
+
+/// A span of time such as `90s`, `15m`, `12h` or `7d`.
+pub fn span(text: &str) -> Option<Duration> {
+    let number = text.trim_end_matches(char::is_alphabetic);
+    let seconds = match text.get(number.len()..)? {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return None,
+    };
+    number
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(seconds)
+        .map(Duration::from_secs)
 }

@@ -1,12 +1,14 @@
 //! The seam to the world's data: trait [`Store`], its questions and its answers. One contract
 //! suite (`tests/store_contract.rs`) runs on every implementation. Nothing here judges.
 
+pub mod elastic;
 pub mod embedded;
 pub mod findings;
 pub mod patch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -14,14 +16,64 @@ use serde_json::{Map, Value};
 
 use crate::document::{Document, DocumentId, Scope, Version};
 use crate::finding::Verdict;
+use crate::problem::Problem;
 
 /// The index that findings are kept in, one document for each judged document.
 pub const FINDINGS_INDEX: &str = "picket-findings";
 
-/// Position in the change feed: for each index and shard (the store names them), the last sequence
-/// number that was judged. The embedded store has one shard, `""`.
+/// Position in the change feed: for each index and shard (the store names them), a number that grows
+/// with what was judged. The embedded store has one shard, `""`, and keeps the last sequence number
+/// judged; Elasticsearch keeps the number below which everything is judged, since its first is 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint(pub BTreeMap<String, u64>);
+
+impl Checkpoint {
+    /// How far that shard is; 0 if it was never read.
+    pub fn of(&self, shard: &str) -> u64 {
+        self.0.get(shard).copied().unwrap_or(0)
+    }
+
+    /// Moves that shard on; never back.
+    pub fn advance(&mut self, shard: &str, to: u64) {
+        match self.0.get_mut(shard) {
+            Some(at) => *at = to.max(*at),
+            None => drop(self.0.insert(shard.to_owned(), to)),
+        }
+    }
+}
+
+/// Where a sweep begins with sources that it has never read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Begin {
+    /// With the oldest document.
+    #[default]
+    Beginning,
+    /// With what is written from now on.
+    Now,
+    /// With the first document written whose event is not longer ago than that.
+    Ago(Duration),
+}
+
+impl Begin {
+    /// The event time to begin with, in milliseconds since 1970 (UTC), if one is given.
+    fn time(self) -> Option<i64> {
+        let Self::Ago(ago) = self else {
+            return None;
+        };
+        let ago = i64::try_from(ago.as_millis()).unwrap_or(i64::MAX);
+        Some(chrono::Utc::now().timestamp_millis().saturating_sub(ago))
+    }
+}
+
+impl fmt::Display for Begin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Beginning => f.write_str("the oldest document"),
+            Self::Now => f.write_str("what is written from now on"),
+            Self::Ago(ago) => write!(f, "what happened {} hours ago", ago.as_secs() / 3600),
+        }
+    }
+}
 
 /// Index patterns such as `winlogbeat-*`; `*` stands for any text. A document belongs to a feed if
 /// one of them fits its index. Findings and Picket's own state never belong to one.
@@ -41,6 +93,13 @@ impl Sources {
             .iter()
             .filter(|pattern| !is_own(index) || is_own(pattern))
             .any(|pattern| wildcard(pattern.as_bytes(), index.as_bytes()))
+    }
+
+    /// Whether that index never belongs to a feed of these sources, whatever pattern, alias or data
+    /// stream led to it: it is Picket's own, or a system's that nobody named.
+    pub fn never_feed(&self, index: &str) -> bool {
+        let system = index.starts_with('.') && !index.starts_with(".ds-");
+        is_own(index) || system && !self.0.iter().any(|pattern| pattern.starts_with('.'))
     }
 
     /// Whether documents of that index belong to these sources' feed.
@@ -73,6 +132,8 @@ pub struct Page {
     /// The checkpoint once these documents are judged. Equal to what was asked with: the feed is
     /// at rest.
     pub next: Checkpoint,
+    /// What could not be read now, and comes later.
+    pub problems: Vec<Problem>,
 }
 
 /// Asks for the history of one host or user.
@@ -194,9 +255,15 @@ pub trait Store: Send + Sync {
     /// Writes documents. `Ok` means they are durable.
     async fn add(&self, documents: Vec<NewDocument>) -> Result<(), StoreError>;
 
-    /// The next at most `limit` documents of the sources that were written after `since`.
+    /// Where a feed of those sources begins that was never read.
+    async fn begin(&self, sources: &Sources, from: Begin) -> Result<Checkpoint, StoreError>;
+
+    /// The next at most `limit` documents of the sources that were written after `since`. For a
+    /// sweep, what is read is its own until it calls [`Store::release`] or is silent for a minute:
+    /// other processes read other shards meanwhile. `None` reads everything.
     async fn changes(
         &self,
+        sweep: Option<&str>,
         sources: &Sources,
         since: &Checkpoint,
         limit: usize,
@@ -226,6 +293,9 @@ pub trait Store: Send + Sync {
     /// Keeps how far that sweep is, and makes everything applied before it durable.
     async fn commit(&self, sweep: &str, progress: &Progress) -> Result<(), StoreError>;
 
+    /// Lets other processes go on with what this sweep was reading.
+    async fn release(&self, sweep: &str) -> Result<(), StoreError>;
+
     /// Searches, counts and aggregates.
     async fn find(&self, search: &Search) -> Result<Found, StoreError>;
 
@@ -238,18 +308,39 @@ pub trait Store: Send + Sync {
 pub struct Progress {
     /// What it has judged.
     pub at: Checkpoint,
+    /// The patterns whose first document was chosen, see [`Store::begin`].
+    #[serde(default)]
+    pub begun: BTreeSet<String>,
     /// The report of its last activation, for people to look at; the store does not look into it.
     pub report: Option<Value>,
 }
 
 /// How far a feed is read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Waiting {
     /// Documents of the sources.
     pub documents: u64,
     /// Those written after the checkpoint.
     pub waiting: u64,
     /// The event time of the oldest of them, in milliseconds since 1970 (UTC).
+    pub oldest: Option<i64>,
+    /// The same for each shard, where the store has more than one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shards: Vec<ShardWaiting>,
+}
+
+/// How far the feed of one shard is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ShardWaiting {
+    /// The index that it belongs to.
+    pub index: String,
+    /// Its number in that index.
+    pub shard: u32,
+    /// Its documents.
+    pub documents: u64,
+    /// Those written after the checkpoint.
+    pub waiting: u64,
+    /// The event time of the one of them that was written first, in milliseconds since 1970 (UTC).
     pub oldest: Option<i64>,
 }
 

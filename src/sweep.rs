@@ -8,11 +8,15 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tracing::info;
+
 use crate::detect::judge::{Ask, NewEvent};
 use crate::detect::{Judge, Judged};
 use crate::document::{Document, DocumentId};
 use crate::finding::Verdict;
-use crate::store::{Checkpoint, Outcome, Page, Progress, Sources, Store, StoreError, Window};
+use crate::store::{
+    Begin, Checkpoint, Outcome, Page, Progress, Sources, Store, StoreError, Window,
+};
 
 pub use report::SweepReport;
 
@@ -28,6 +32,8 @@ pub struct Sweep {
     name: String,
     store: Arc<dyn Store>,
     sources: Sources,
+    /// Where to begin with some of the sources, when they are new.
+    begin: Vec<(Sources, Begin)>,
     panel: Arc<Mutex<Panel>>,
     page: usize,
     dry_run: bool,
@@ -68,6 +74,7 @@ impl Sweep {
             name: name.into(),
             store,
             sources,
+            begin: Vec::new(),
             panel: Arc::new(Mutex::new(Panel::new(judge, threads))),
             page: PAGE,
             dry_run: false,
@@ -78,6 +85,13 @@ impl Sweep {
     #[must_use]
     pub fn page_of(mut self, documents: usize) -> Self {
         self.page = documents.max(1);
+        self
+    }
+
+    /// The same, beginning elsewhere than with the oldest document where a source is new to it.
+    #[must_use]
+    pub fn beginning(mut self, begin: Vec<(Sources, Begin)>) -> Self {
+        self.begin = begin;
         self
     }
 
@@ -104,40 +118,84 @@ impl Sweep {
         tell: &mut (dyn FnMut(&Step<'_>) + Send),
     ) -> Result<SweepReport, SweepError> {
         let mut report = SweepReport::begin(&self.name, self.dry_run);
-        let mut at = self.store.progress(&self.name).await?.at;
-        let mut page = self.store.changes(&self.sources, &at, self.page).await?;
-        while page.next != at {
+        let read = self.read_all(&mut report, stop, tell).await;
+        // Whatever happened, others may go on from here.
+        let released = match self.dry_run {
+            true => Ok(()),
+            false => self.store.release(&self.name).await,
+        };
+        read?;
+        released?;
+        Ok(report)
+    }
+
+    async fn read_all(
+        &self,
+        report: &mut SweepReport,
+        stop: &AtomicBool,
+        tell: &mut (dyn FnMut(&Step<'_>) + Send),
+    ) -> Result<(), SweepError> {
+        let mut progress = self.begin().await?;
+        let mut page = self.changes(&progress.at).await?;
+        while page.next != progress.at {
             let next = page.next.clone();
+            report.problems(std::mem::take(&mut page.problems));
             // The next page is fetched while this one is judged.
-            let (judged, following) = tokio::join!(
-                self.judge(std::mem::take(&mut page)),
-                self.store.changes(&self.sources, &next, self.page)
-            );
-            self.write(judged?, &next, &mut report, tell).await?;
-            at = next;
+            let (judged, following) = tokio::join!(self.judge(page), self.changes(&next));
+            progress.at = next;
+            self.write(judged?, &mut progress, report, tell).await?;
             if stop.load(Ordering::Relaxed) {
                 report.stopped = true;
                 break;
             }
             page = following?;
             // At the end of the feed our own write-backs may have come since it was fetched.
-            if page.next == at && !self.dry_run {
-                page = self.store.changes(&self.sources, &at, self.page).await?;
+            if page.next == progress.at && !self.dry_run {
+                page = self.changes(&progress.at).await?;
             }
         }
         report.end();
         if !self.dry_run {
-            self.commit(&at, &report).await?;
+            self.commit(&mut progress, report).await?;
         }
-        Ok(report)
+        Ok(())
     }
 
-    async fn commit(&self, at: &Checkpoint, report: &SweepReport) -> Result<(), StoreError> {
-        let progress = Progress {
-            at: at.clone(),
-            report: serde_json::to_value(report).ok(),
-        };
-        self.store.commit(&self.name, &progress).await
+    /// How far the sweep is; where a source is new to it, that source's beginning.
+    async fn begin(&self) -> Result<Progress, StoreError> {
+        let mut progress = self.store.progress(&self.name).await?;
+        // A store of an earlier Picket does not say what was begun.
+        let begun_before = !progress.at.0.is_empty() && progress.begun.is_empty();
+        for (sources, from) in &self.begin {
+            let mut new = sources.0.clone();
+            new.retain(|pattern| !progress.begun.contains(pattern));
+            if new.is_empty() || begun_before || *from == Begin::Beginning {
+                continue;
+            }
+            info!(sweep = self.name, sources = new.join(","), from = %from, "begins");
+            let first = self.store.begin(&Sources(new), *from).await?;
+            for (shard, at) in first.0 {
+                progress.at.advance(&shard, at);
+            }
+        }
+        progress.begun.extend(self.sources.0.iter().cloned());
+        Ok(progress)
+    }
+
+    async fn changes(&self, at: &Checkpoint) -> Result<Page, StoreError> {
+        let sweep = (!self.dry_run).then_some(self.name.as_str());
+        self.store
+            .changes(sweep, &self.sources, at, self.page)
+            .await
+    }
+
+    async fn commit(
+        &self,
+        progress: &mut Progress,
+        report: &SweepReport,
+    ) -> Result<(), StoreError> {
+        progress.report = serde_json::to_value(report).ok();
+        self.store.commit(&self.name, progress).await
     }
 
     async fn judge(&self, page: Page) -> Result<Judged, SweepError> {
@@ -216,7 +274,7 @@ impl Sweep {
     async fn write(
         &self,
         mut judged: Judged,
-        next: &Checkpoint,
+        progress: &mut Progress,
         report: &mut SweepReport,
         tell: &mut (dyn FnMut(&Step<'_>) + Send),
     ) -> Result<(), SweepError> {
@@ -228,7 +286,7 @@ impl Sweep {
         };
         report.add(&judged.counts, judged.problems, &verdicts, &outcomes);
         if !self.dry_run {
-            self.commit(next, report).await?;
+            self.commit(progress, report).await?;
         }
         tell(&Step {
             report,

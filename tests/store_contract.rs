@@ -96,7 +96,11 @@ pub(crate) async fn feed(
         let Page {
             documents: page,
             next,
-        } = store.changes(&Sources::all(), &at, limit).await.unwrap();
+            ..
+        } = store
+            .changes(None, &Sources::all(), &at, limit)
+            .await
+            .unwrap();
         assert!(page.len() <= limit);
         documents.extend(page);
         if next == at {
@@ -157,7 +161,7 @@ async fn the_feed_yields_every_write_once(store: &dyn Store) {
             .all(|w| w[0].version.seq_no < w[1].version.seq_no)
     );
     let only = Sources(vec!["logs-*".into()]);
-    let page = store.changes(&only, &start, 1000).await.unwrap();
+    let page = store.changes(None, &only, &start, 1000).await.unwrap();
     assert_eq!(page.documents.len(), 25);
     assert_eq!(
         page.next, at,
@@ -264,6 +268,7 @@ async fn sweeps_keep_their_own_progress(store: &dyn Store) {
     assert_eq!(store.progress("a").await.unwrap(), Progress::default());
     let progress = |seq| Progress {
         at: Checkpoint([(String::new(), seq)].into()),
+        begun: Default::default(),
         report: Some(json!({ "judged": seq })),
     };
     store.commit("a", &progress(1)).await.unwrap();

@@ -43,7 +43,7 @@ async fn child() {
         loop {
             let mut progress = store.progress("s").await.unwrap();
             let page = store
-                .changes(&Sources::all(), &progress.at, 7)
+                .changes(None, &Sources::all(), &progress.at, 7)
                 .await
                 .unwrap();
             let new = page.documents.iter().filter(|d| level(d).is_null());

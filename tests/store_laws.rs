@@ -67,7 +67,7 @@ impl World {
     async fn read(&mut self, limit: usize) -> bool {
         let page = self
             .store
-            .changes(&Sources::all(), &self.at, limit)
+            .changes(None, &Sources::all(), &self.at, limit)
             .await
             .unwrap();
         let seqs = page.documents.iter().map(|d| d.version.seq_no);
@@ -181,7 +181,7 @@ async fn the_feed_skips_nothing_while_others_write() {
             let mut read: HashMap<DocumentId, Box<str>> = HashMap::new();
             loop {
                 let finished = done.load(Ordering::SeqCst);
-                let page = store.changes(&Sources::all(), &at, 13).await.unwrap();
+                let page = store.changes(None, &Sources::all(), &at, 13).await.unwrap();
                 if finished && page.next == at {
                     return read;
                 }

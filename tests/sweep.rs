@@ -330,13 +330,22 @@ impl Store for Cut {
     async fn add(&self, documents: Vec<NewDocument>) -> Result<(), StoreError> {
         self.inner.add(documents).await
     }
+    async fn begin(
+        &self,
+        sources: &Sources,
+        from: picket::store::Begin,
+    ) -> Result<picket::store::Checkpoint, StoreError> {
+        self.at(self.inner.begin(sources, from)).await
+    }
     async fn changes(
         &self,
+        sweep: Option<&str>,
         sources: &Sources,
         since: &picket::store::Checkpoint,
         limit: usize,
     ) -> Result<Page, StoreError> {
-        self.at(self.inner.changes(sources, since, limit)).await
+        self.at(self.inner.changes(sweep, sources, since, limit))
+            .await
     }
     async fn window(&self, window: &Window) -> Result<Vec<Document>, StoreError> {
         self.at(self.inner.window(window)).await
@@ -357,6 +366,9 @@ impl Store for Cut {
     }
     async fn commit(&self, sweep: &str, progress: &Progress) -> Result<(), StoreError> {
         self.at(self.inner.commit(sweep, progress)).await
+    }
+    async fn release(&self, sweep: &str) -> Result<(), StoreError> {
+        self.at(self.inner.release(sweep)).await
     }
     async fn find(&self, search: &Search) -> Result<Found, StoreError> {
         self.inner.find(search).await

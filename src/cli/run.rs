@@ -8,11 +8,9 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use super::arsenal::Arsenal;
-use super::{Exit, Failure, block_on, sweep, text};
+use super::{Exit, Failure, block_on, store, sweep, text};
 use crate::config::Config;
 use crate::schedule::{self, Schedule};
-use crate::store::Store;
-use crate::store::embedded::Embedded;
 use crate::sweep::Sweep;
 
 /// What may be said after `picket run`.
@@ -31,10 +29,14 @@ pub struct Args {
 pub fn run(args: &Args, config: Config) -> Result<Exit, Failure> {
     let arsenal = Arsenal::load(&config)?;
     arsenal.warn(5);
-    let store: Arc<dyn Store> = Arc::new(Embedded::open(&config.data)?);
+    let store = store::open(&config)?;
     info!(
-        rules = arsenal.rules, blacklist = arsenal.blacklist, modules = arsenal.modules,
-        problems = arsenal.problems.len(), took_ms = arsenal.took as u64, data = %config.data.display(),
+        rules = arsenal.rules,
+        blacklist = arsenal.blacklist,
+        modules = arsenal.modules,
+        problems = arsenal.problems.len(),
+        took_ms = arsenal.took as u64,
+        store = store::name(&config),
         "ready"
     );
     block_on(async {
@@ -47,7 +49,8 @@ pub fn run(args: &Args, config: Config) -> Result<Exit, Failure> {
                 entry.sources,
                 &arsenal.judge,
                 sweep::threads(),
-            );
+            )
+            .beginning(entry.begin);
             tasks.spawn(scheduled(
                 sweep,
                 entry.schedule,

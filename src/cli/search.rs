@@ -3,11 +3,10 @@
 use std::io::Write;
 
 use super::sweep::to_json;
-use super::{Exit, Failure, Output, block_on, text};
+use super::{Exit, Failure, Output, block_on, store, text};
 use crate::config::Config;
 use crate::document::Document;
-use crate::store::embedded::Embedded;
-use crate::store::{Aggregation, Found, Search, Sort, Sources, Store};
+use crate::store::{Aggregation, Found, Search, Sort, Sources};
 use crate::taxonomy::event::parse_time;
 use crate::taxonomy::{Event, FieldId, Fields, Reader, Slots};
 
@@ -81,7 +80,7 @@ fn interval(text: &str) -> Result<i64, String> {
 
 /// Runs the command.
 pub fn run(args: &Args, config: Config, output: Option<Output>) -> Result<Exit, Failure> {
-    let store = Embedded::open_read_only(&config.data)?;
+    let store = store::open_read_only(&config)?;
     let mut aggregations: Vec<Aggregation> = args
         .terms
         .iter()

@@ -5,9 +5,8 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::sweep::{summary, to_json};
-use super::{Exit, Failure, Output, block_on, text};
+use super::{Exit, Failure, Output, block_on, store, text};
 use crate::config::Config;
-use crate::store::embedded::Embedded;
 use crate::store::{Aggregation, Search, Sources, Store, Waiting};
 use crate::sweep::SweepReport;
 
@@ -45,8 +44,8 @@ struct SweepStatus {
 
 /// Runs the command.
 pub fn run(args: &Args, config: Config, output: Output) -> Result<Exit, Failure> {
-    let store = Embedded::open_read_only(&config.data)?;
-    let status = block_on(read(&store, &config))?;
+    let store = store::open_read_only(&config)?;
+    let status = block_on(read(&*store, &config))?;
     let mut out = anstream::stdout().lock();
     match output {
         Output::Table => print(&mut out, &status)?,
@@ -90,7 +89,7 @@ async fn read(store: &dyn Store, config: &Config) -> Result<Status, Failure> {
         });
     }
     Ok(Status {
-        data: config.data.display().to_string(),
+        data: store::name(config),
         documents: found.total,
         alert_levels: buckets.next().unwrap_or_default(),
         indices: buckets.next().unwrap_or_default(),

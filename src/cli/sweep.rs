@@ -6,11 +6,9 @@ use std::sync::atomic::AtomicBool;
 
 use super::arsenal::Arsenal;
 use super::finding::{FindingLine, describe, warning};
-use super::{Exit, Failure, Output, block_on, progress, text};
+use super::{Exit, Failure, Output, block_on, progress, store, text};
 use crate::config::{Config, SweepConfig};
 use crate::finding::Verdict;
-use crate::store::Store;
-use crate::store::embedded::Embedded;
 use crate::sweep::{Sweep, SweepReport};
 
 /// What may be said after `picket sweep`.
@@ -59,9 +57,10 @@ pub fn run(args: &Args, config: Config, output: Output) -> Result<Exit, Failure>
     let sweeps = chosen(&config, args.name.as_deref())?;
     let arsenal = Arsenal::load(&config)?;
     arsenal.warn(5);
-    let store: Arc<dyn Store> = Arc::new(Embedded::open(&config.data)?);
+    let store = store::open(&config)?;
     let mut found = 0;
     for sweep in sweeps {
+        let begin = &sweep.begin;
         let sweep = Sweep::new(
             &sweep.name,
             Arc::clone(&store),
@@ -69,6 +68,7 @@ pub fn run(args: &Args, config: Config, output: Output) -> Result<Exit, Failure>
             &arsenal.judge,
             threads(),
         )
+        .beginning(begin.clone())
         .dry(args.dry_run);
         let (report, verdicts) = activate(&sweep)?;
         found += report.findings;

@@ -1,14 +1,16 @@
 //! Reads the text of `picket.yml` into a [`Config`], collecting every problem. Holds no defaults:
 //! what the file does not say stays as [`Config::default`] has it.
 
+mod cluster;
+
 use std::path::{Path, PathBuf};
 
-use super::{Config, Source, SweepConfig};
+use super::{CLUSTER_SOURCES, Config, Source, SweepConfig};
 use crate::alert::{AlertLevel, Level};
 use crate::problem::Problem;
 use crate::rule::yaml::{self, Entry, Node, Value};
 use crate::schedule::Schedule;
-use crate::store::Sources;
+use crate::store::{Begin, Sources};
 
 const TOP: [&str; 7] = [
     "store",
@@ -98,12 +100,12 @@ impl Reader<'_> {
     }
 
     fn root(&mut self, root: &Node, config: &mut Config) {
-        let mut sweeps = None;
+        let (mut sources, mut sweeps) = (None, None);
         for entry in self.map(root, "the configuration", &TOP) {
             let node = &entry.value;
             match entry.key.as_str() {
                 "store" => self.store(node, config),
-                "sources" => config.sources = self.sources(node),
+                "sources" => sources = Some(self.sources(node)),
                 "sweeps" => sweeps = Some(node),
                 "rules" => {
                     config.rules = node
@@ -117,14 +119,23 @@ impl Reader<'_> {
                 _ => self.alert_levels(node, config),
             }
         }
+        match sources {
+            Some(sources) => config.sources = sources,
+            None if config.cluster.is_some() => {
+                let patterns = CLUSTER_SOURCES.map(str::to_owned).to_vec();
+                for source in &mut config.sources {
+                    source.index = Sources(patterns.clone());
+                }
+            }
+            None => {}
+        }
         match sweeps {
             Some(node) => config.sweeps = self.sweeps(node, &config.sources),
             None => {
-                let all = all_of(&config.sources);
-                config
-                    .sweeps
-                    .iter_mut()
-                    .for_each(|sweep| sweep.sources = all.clone());
+                let all: Vec<&Source> = config.sources.iter().collect();
+                for sweep in &mut config.sweeps {
+                    (sweep.sources, sweep.begin) = all_of(&all);
+                }
             }
         }
     }
@@ -132,12 +143,7 @@ impl Reader<'_> {
     fn store(&mut self, node: &Node, config: &mut Config) {
         for entry in self.map(node, "store", &["embedded", "elastic"]) {
             if entry.key == "elastic" {
-                let help = "leave it out for the embedded store";
-                self.problem(
-                    entry.line,
-                    "this version has no Elasticsearch store".into(),
-                    Some(help),
-                );
+                config.cluster = cluster::read(self, &entry.value);
                 continue;
             }
             for entry in self.map(&entry.value, "store.embedded", &["path"]) {
@@ -151,18 +157,19 @@ impl Reader<'_> {
     fn sources(&mut self, node: &Node) -> Vec<Source> {
         let mut sources: Vec<Source> = Vec::new();
         for item in node.items() {
-            let (mut name, mut index) = (None, None);
-            for entry in self.map(item, "sources", &["name", "index"]) {
+            let (mut name, mut index, mut from) = (None, None, Begin::default());
+            for entry in self.map(item, "sources", &["name", "index", "from"]) {
                 match entry.key.as_str() {
                     "name" => name = self.text(&entry.value, "name"),
-                    _ => index = self.patterns(&entry.value),
+                    "index" => index = self.patterns(&entry.value),
+                    _ => from = self.from(&entry.value).unwrap_or_default(),
                 }
             }
             match (name, index) {
                 (Some(name), Some(_)) if sources.iter().any(|s| s.name == name) => {
                     self.problem(item.line, format!("there are two sources `{name}`"), None);
                 }
-                (Some(name), Some(index)) => sources.push(Source { name, index }),
+                (Some(name), Some(index)) => sources.push(Source { name, index, from }),
                 _ if item.get("name").is_some() && item.get("index").is_some() => {}
                 _ => self.problem(
                     item.line,
@@ -172,6 +179,24 @@ impl Reader<'_> {
             }
         }
         sources
+    }
+
+    /// `now`, `beginning`, or a span such as `7d`.
+    fn from(&mut self, node: &Node) -> Option<Begin> {
+        let text = self.text(node, "from")?;
+        match text.as_str() {
+            "beginning" => Some(Begin::Beginning),
+            "now" => Some(Begin::Now),
+            span => match super::span(span) {
+                Some(span) => Some(Begin::Ago(span)),
+                None => {
+                    let message = format!("`{text}` is no place to begin");
+                    let help = "`now`, `beginning`, or a span such as `7d` or `12h`";
+                    self.problem(node.line, message, Some(help));
+                    None
+                }
+            },
+        }
     }
 
     /// `a-*,b` or a list of such.
@@ -191,7 +216,8 @@ impl Reader<'_> {
     fn sweeps(&mut self, node: &Node, sources: &[Source]) -> Vec<SweepConfig> {
         let mut sweeps: Vec<SweepConfig> = Vec::new();
         for item in node.items() {
-            let (mut name, mut schedule, mut swept) = (None, None, all_of(sources));
+            let all: Vec<&Source> = sources.iter().collect();
+            let (mut name, mut schedule, mut swept) = (None, None, all);
             for entry in self.map(item, "sweeps", &["name", "schedule", "sources"]) {
                 match entry.key.as_str() {
                     "name" => name = self.text(&entry.value, "name"),
@@ -211,7 +237,8 @@ impl Reader<'_> {
                 (Some(name), Some(schedule)) => sweeps.push(SweepConfig {
                     name,
                     schedule,
-                    sources: swept,
+                    sources: all_of(&swept).0,
+                    begin: all_of(&swept).1,
                 }),
                 _ if item.get("name").is_some() && item.get("schedule").is_some() => {}
                 _ => self.problem(
@@ -234,26 +261,23 @@ impl Reader<'_> {
         }
     }
 
-    fn swept(&mut self, node: &Node, sources: &[Source]) -> Sources {
-        let mut patterns = Vec::new();
+    fn swept<'s>(&mut self, node: &Node, sources: &'s [Source]) -> Vec<&'s Source> {
+        let mut swept = Vec::new();
         for item in node.items() {
             let Some(name) = self.text(item, "sources") else {
                 continue;
             };
             match sources.iter().find(|source| source.name == name) {
-                Some(source) => patterns.extend(source.index.0.iter().cloned()),
+                Some(source) => swept.push(source),
                 None => {
                     let names: Vec<&str> = sources.iter().map(|s| s.name.as_str()).collect();
                     let help = nearest(&name, &names);
-                    self.problem(
-                        item.line,
-                        format!("there is no source `{name}`"),
-                        Some(&help),
-                    );
+                    let message = format!("there is no source `{name}`");
+                    self.problem(item.line, message, Some(&help));
                 }
             }
         }
-        Sources(patterns)
+        swept
     }
 
     fn alert_levels(&mut self, node: &Node, config: &mut Config) {
@@ -278,13 +302,14 @@ impl Reader<'_> {
     }
 }
 
-fn all_of(sources: &[Source]) -> Sources {
-    Sources(
-        sources
-            .iter()
-            .flat_map(|source| source.index.0.iter().cloned())
-            .collect(),
-    )
+fn all_of(sources: &[&Source]) -> (Sources, Vec<(Sources, Begin)>) {
+    let patterns = sources
+        .iter()
+        .flat_map(|source| source.index.0.iter().cloned());
+    let begin = sources
+        .iter()
+        .map(|source| (source.index.clone(), source.from));
+    (Sources(patterns.collect()), begin.collect())
 }
 
 /// What may have been meant, or what there is.

@@ -29,8 +29,8 @@ use self::row::Rows;
 use self::schema::Columns;
 use self::snapshot::Snapshot;
 use super::{
-    Checkpoint, Found, NewDocument, Outcome, Page, Progress, Search, Sources, Store, StoreError,
-    StoreErrorKind, Waiting, Window, findings,
+    Begin, Checkpoint, Found, NewDocument, Outcome, Page, Progress, Search, Sources, Store,
+    StoreError, StoreErrorKind, Waiting, Window, findings,
 };
 use crate::document::{Document, DocumentId, Version};
 use crate::finding::Verdict;
@@ -286,8 +286,15 @@ impl Store for Embedded {
         self.tell(|reply| Job::Add(rows, reply)).await
     }
 
+    async fn begin(&self, sources: &Sources, from: Begin) -> Result<Checkpoint, StoreError> {
+        let sources = sources.clone();
+        self.ask(move |snapshot| snapshot.begin(&sources, from))
+            .await
+    }
+
     async fn changes(
         &self,
+        _: Option<&str>,
         sources: &Sources,
         since: &Checkpoint,
         limit: usize,
@@ -329,6 +336,11 @@ impl Store for Embedded {
     async fn commit(&self, sweep: &str, progress: &Progress) -> Result<(), StoreError> {
         let (sweep, progress) = (sweep.to_owned(), progress.clone());
         self.tell(|reply| Job::Commit(sweep, progress, reply)).await
+    }
+
+    /// Nobody else writes to the folder: there is nothing to let go.
+    async fn release(&self, _: &str) -> Result<(), StoreError> {
+        Ok(())
     }
 
     async fn find(&self, search: &Search) -> Result<Found, StoreError> {

@@ -65,6 +65,17 @@ impl SweepReport {
         self.took = Utc::now().timestamp_millis() - self.started;
     }
 
+    /// Takes note of problems, each once.
+    pub(super) fn problems(&mut self, problems: Vec<Problem>) {
+        for problem in problems {
+            if self.problems.contains(&problem) || self.problems.len() >= MAX_PROBLEMS {
+                self.more_problems += 1;
+            } else {
+                self.problems.push(problem);
+            }
+        }
+    }
+
     pub(super) fn add(
         &mut self,
         read: &Counts,
@@ -73,13 +84,7 @@ impl SweepReport {
         outcomes: &[Outcome],
     ) {
         self.read.add(read);
-        for problem in problems {
-            if self.problems.contains(&problem) || self.problems.len() >= MAX_PROBLEMS {
-                self.more_problems += 1;
-            } else {
-                self.problems.push(problem);
-            }
-        }
+        self.problems(problems);
         for verdict in verdicts {
             self.findings += verdict.findings.len() as u64;
             self.disputed += verdict

@@ -13,7 +13,7 @@ use tantivy::{
 use super::error;
 use super::schema::{self, Columns, Fact, State};
 use crate::document::{Document, DocumentId, Scope, Version};
-use crate::store::{Checkpoint, Page, Sources, StoreError, StoreErrorKind, Waiting, Window};
+use crate::store::{Begin, Checkpoint, Page, Sources, StoreError, StoreErrorKind, Waiting, Window};
 
 /// The only shard's name in a [`Checkpoint`].
 const SHARD: &str = "";
@@ -138,7 +138,34 @@ impl Snapshot {
         Ok(Page {
             documents: documents.collect::<Result<_, _>>()?,
             next,
+            problems: Vec::new(),
         })
+    }
+
+    /// See [`crate::store::Store::begin`].
+    pub(super) fn begin(&self, sources: &Sources, from: Begin) -> Result<Checkpoint, StoreError> {
+        let begin = from.time();
+        let mut first = None;
+        let mut last = 0;
+        for (segment, fits) in self.fitting(sources) {
+            for doc in segment.alive().filter(|doc| segment.fits(*doc, &fits)) {
+                let Some(seq) = segment.seq.first(doc) else {
+                    continue;
+                };
+                last = last.max(seq);
+                let time = segment.time.first(doc);
+                if matches!((begin, time), (Some(begin), Some(time)) if time >= begin) {
+                    first = Some(first.unwrap_or(seq).min(seq));
+                }
+            }
+        }
+        let mut at = Checkpoint::default();
+        match from {
+            Begin::Beginning => {}
+            Begin::Now => at.advance(SHARD, last),
+            Begin::Ago(_) => at.advance(SHARD, first.map_or(last, |first| first - 1)),
+        }
+        Ok(at)
     }
 
     /// See [`crate::store::Store::waiting`].

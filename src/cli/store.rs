@@ -1,0 +1,83 @@
+//! Opens the store that the configuration names: the cluster if it names one, otherwise the
+//! embedded store. Reads the secrets from where they are kept, and never prints one.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{Failure, block_on};
+use crate::config::{Cluster, Config, Secret};
+use crate::store::Store;
+use crate::store::elastic::{Connection, Elastic, Login};
+use crate::store::embedded::Embedded;
+
+/// Opens the store to read and write.
+pub fn open(config: &Config) -> Result<Arc<dyn Store>, Failure> {
+    Ok(match &config.cluster {
+        Some(cluster) => Arc::new(connect(cluster)?),
+        None => Arc::new(Embedded::open(&config.data)?),
+    })
+}
+
+/// Opens the store to read, beside whoever writes.
+pub fn open_read_only(config: &Config) -> Result<Arc<dyn Store>, Failure> {
+    Ok(match &config.cluster {
+        Some(cluster) => Arc::new(connect(cluster)?),
+        None => Arc::new(Embedded::open_read_only(&config.data)?),
+    })
+}
+
+/// Where the store is, for people.
+pub fn name(config: &Config) -> String {
+    match &config.cluster {
+        Some(cluster) => cluster.urls.join(", "),
+        None => config.data.display().to_string(),
+    }
+}
+
+/// Connects to a cluster.
+pub fn connect(cluster: &Cluster) -> Result<Elastic, Failure> {
+    let login = match (&cluster.api_key, &cluster.username, &cluster.password) {
+        (Some(key), ..) => Login::ApiKey(secret(key)?),
+        (None, Some(user), Some(password)) => Login::Basic(user.clone(), secret(password)?),
+        _ => Login::Anonymous,
+    };
+    let ca = match &cluster.ca {
+        Some(path) => Some(std::fs::read(path).map_err(|error| unreadable(path, &error))?),
+        None => None,
+    };
+    let connection = Connection {
+        urls: cluster.urls.clone(),
+        login,
+        ca,
+        fingerprint: cluster.fingerprint.clone(),
+        gzip: cluster.gzip,
+        timeout: cluster.timeout,
+    };
+    block_on(async { Ok(Elastic::open(&connection).await?) })
+}
+
+fn secret(secret: &Secret) -> Result<String, Failure> {
+    let (text, place) = match secret {
+        Secret::File(path) => (
+            std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?,
+            path.display().to_string(),
+        ),
+        Secret::Env(name) => (
+            std::env::var(name).map_err(|_| {
+                Failure::input(format!("the environment variable {name} is not set"))
+            })?,
+            format!("the environment variable {name}"),
+        ),
+    };
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(Failure::input(format!(
+            "{place} is empty; a secret belongs there"
+        )));
+    }
+    Ok(text.to_owned())
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::input(format!("{} cannot be read: {error}", path.display()))
+}

@@ -1,0 +1,361 @@
+//! The [`Store`] on Elasticsearch or OpenSearch. Reads what is new shard by shard up to the global
+//! checkpoint, writes back under the version that was read, and shares the work with other Picket
+//! processes through `.picket-state`. Judges nothing, and holds nothing that is not also there.
+
+mod bulk;
+mod client;
+mod coverage;
+mod feed;
+mod server;
+mod shards;
+mod state;
+mod times;
+mod tls;
+mod verdicts;
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+
+use async_trait::async_trait;
+use serde_json::{Map, Value};
+use tokio::sync::Mutex;
+
+use self::bulk::Write;
+use self::client::{Client, bad};
+use self::feed::Pace;
+use self::shards::Shard;
+use super::{
+    Begin, Checkpoint, Found, NewDocument, Outcome, Page, Progress, Search, Sources, Store,
+    StoreError, StoreErrorKind, Waiting, Window, findings,
+};
+use crate::document::{Document, DocumentId, Version};
+use crate::finding::Verdict;
+use crate::problem::Problem;
+
+pub use client::{Connection, Login};
+pub use server::{Kind, Server};
+pub use state::STATE_INDEX;
+
+/// A store on a cluster.
+pub struct Elastic {
+    client: Client,
+    /// This process, to the others.
+    owner: String,
+    /// Where it begins among shards.
+    chance: usize,
+    feeds: Mutex<BTreeMap<Option<String>, Feed>>,
+}
+
+/// What is being read for one sweep.
+#[derive(Default)]
+struct Feed {
+    /// Shards with something new, refreshed, the one that is read now last.
+    open: Vec<Shard>,
+    pace: BTreeMap<String, Pace>,
+}
+
+impl Elastic {
+    /// Connects to the cluster.
+    ///
+    /// # Errors
+    /// `Unavailable`: nobody answers. `Unauthorized`: it does not accept the credentials.
+    /// `BadRequest`: it is no server that Picket can work with, or `connection` makes no sense.
+    pub async fn open(connection: &Connection) -> Result<Self, StoreError> {
+        let chance = RandomState::new().hash_one(std::process::id()) as usize;
+        Ok(Self {
+            client: Client::connect(connection).await?,
+            owner: format!("{}-{chance:016x}", std::process::id()),
+            chance,
+            feeds: Mutex::default(),
+        })
+    }
+
+    /// What answers there.
+    pub fn server(&self) -> &Server {
+        self.client.server()
+    }
+
+    /// Makes everything that was written to those sources visible to [`Store::find`] and
+    /// [`Store::window`], which otherwise see it about a second later.
+    ///
+    /// # Errors
+    /// As the server says.
+    pub async fn refresh(&self, sources: &Sources) -> Result<(), StoreError> {
+        let names: Vec<String> = sources.0.iter().map(|p| client::encode(p)).collect();
+        let path = format!("{}/_refresh", names.join(","));
+        let query = [("ignore_unavailable", "true"), ("allow_no_indices", "true")];
+        let _: Value = self.client.ask(client::post(&path, &query, b"")).await?;
+        Ok(())
+    }
+
+    /// Looks for shards with something after `since`, and makes it visible. With a sweep, only
+    /// shards that no other process works on, which are then ours.
+    async fn look(
+        &self,
+        sweep: Option<&str>,
+        sources: &Sources,
+        since: &mut Checkpoint,
+    ) -> Result<Vec<Shard>, StoreError> {
+        let mut shards = shards::shards(&self.client, sources).await?;
+        shards.retain(|shard| shard.upto > since.of(&shard.key));
+        if let Some(sweep) = sweep
+            && !shards.is_empty()
+        {
+            self.claim(sweep, &mut shards, since).await?;
+        }
+        let all: Vec<&Shard> = shards.iter().collect();
+        feed::refresh(&self.client, &all).await?;
+        // The last is read first.
+        shards.reverse();
+        Ok(shards)
+    }
+
+    /// Takes the shards that nobody works on, and learns how far others came with them.
+    async fn claim(
+        &self,
+        sweep: &str,
+        shards: &mut Vec<Shard>,
+        since: &mut Checkpoint,
+    ) -> Result<(), StoreError> {
+        // Each process begins elsewhere, and takes a share: the others may be there in a moment.
+        let start = self.chance % shards.len();
+        shards.rotate_left(start);
+        let share = shards.len().div_ceil(2).max(1);
+        let state = state::change(&self.client, sweep, |state| {
+            let mut taken = 0;
+            for shard in shards.iter() {
+                let at = state.at.get(&shard.key).copied().unwrap_or(0);
+                if taken < share && at < shard.upto && !state.is_taken(&shard.key, &self.owner) {
+                    state.lease(&shard.key, &self.owner);
+                    taken += 1;
+                }
+            }
+            taken > 0
+        })
+        .await?;
+        shards.retain(|shard| state.is_held(&shard.key, &self.owner));
+        for shard in shards.iter() {
+            since.advance(&shard.key, state.at.get(&shard.key).copied().unwrap_or(0));
+        }
+        shards.retain(|shard| shard.upto > since.of(&shard.key));
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Store for Elastic {
+    async fn add(&self, documents: Vec<NewDocument>) -> Result<(), StoreError> {
+        let mut writes = Vec::with_capacity(documents.len());
+        for document in documents {
+            let id = document
+                .id
+                .unwrap_or_else(|| findings::digest(&document.index, &document.source));
+            let id = DocumentId {
+                index: document.index.into(),
+                id: id.into(),
+            };
+            // An NDJSON line must not hold a line break.
+            let source: &serde_json::value::RawValue = serde_json::from_str(&document.source)
+                .map_err(|error| bad(format!("a document is no JSON object: {error}")))?;
+            let source = match source.get().contains('\n') {
+                true => compact(source.get())?,
+                false => source.get().as_bytes().to_vec(),
+            };
+            writes.push(match document.replace {
+                true => Write::Index(id, source),
+                false => Write::Create(id, source),
+            });
+        }
+        let items = bulk::write(&self.client, &writes, false).await?;
+        for (write, item) in writes.iter().zip(items) {
+            match (write, item.status, item.error) {
+                (Write::Create(..), 409, _) | (_, _, None) => {}
+                (Write::Create(id, _) | Write::Index(id, _), status, Some((kind, reason))) => {
+                    let kind_of = match status {
+                        401 | 403 => StoreErrorKind::Unauthorized,
+                        429 | 500.. => StoreErrorKind::Unavailable,
+                        _ => StoreErrorKind::BadRequest,
+                    };
+                    let (index, id) = (&id.index, &id.id);
+                    return Err(StoreError::new(
+                        kind_of,
+                        format!("{index} refuses document {id}: {kind}: {reason}"),
+                    ));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn begin(&self, sources: &Sources, from: Begin) -> Result<Checkpoint, StoreError> {
+        let mut at = Checkpoint::default();
+        if from == Begin::Beginning {
+            return Ok(at);
+        }
+        let shards = shards::shards(&self.client, sources).await?;
+        let time = from.time();
+        if time.is_some() {
+            let all: Vec<&Shard> = shards.iter().collect();
+            feed::refresh(&self.client, &all).await?;
+        }
+        for shard in shards {
+            let first = match time {
+                Some(time) => coverage::first_since(&self.client, &shard, time).await?,
+                None => None,
+            };
+            at.advance(&shard.key, first.unwrap_or(shard.upto));
+        }
+        Ok(at)
+    }
+
+    async fn changes(
+        &self,
+        sweep: Option<&str>,
+        sources: &Sources,
+        since: &Checkpoint,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        let mut feeds = self.feeds.lock().await;
+        let feed = feeds.entry(sweep.map(str::to_owned)).or_default();
+        let mut next = since.clone();
+        let mut page = Page::default();
+        let (mut looked, mut bytes) = (false, 0);
+        while page.documents.len() < limit {
+            let Some(shard) = feed.open.last() else {
+                // What came meanwhile is the next page's.
+                if looked || !page.documents.is_empty() {
+                    break;
+                }
+                feed.open = self.look(sweep, sources, &mut next).await?;
+                looked = true;
+                continue;
+            };
+            let from = next.of(&shard.key);
+            if from >= shard.upto {
+                feed.open.pop();
+                continue;
+            }
+            let pace = feed.pace.entry(shard.key.clone()).or_default();
+            let room = limit - page.documents.len();
+            match feed::read(&self.client, shard, from, room, pace).await {
+                Ok(part) if part.next > from => {
+                    next.advance(&shard.key, part.next);
+                    page.documents.extend(part.documents);
+                    bytes += part.bytes;
+                    if bytes >= feed::ANSWER {
+                        break;
+                    }
+                }
+                Ok(_) => drop(feed.open.pop()),
+                Err(error) => {
+                    // One shard that cannot be read does not keep the others waiting.
+                    if feed.open.len() <= 1 && page.documents.is_empty() && next == *since {
+                        feed.open.clear();
+                        return Err(error);
+                    }
+                    page.problems
+                        .push(Problem::new(&shard.index, error.message));
+                    feed.open.pop();
+                }
+            }
+        }
+        page.next = next;
+        Ok(page)
+    }
+
+    async fn release(&self, sweep: &str) -> Result<(), StoreError> {
+        self.feeds.lock().await.remove(&Some(sweep.to_owned()));
+        state::change(&self.client, sweep, |state| {
+            let before = state.leases.len();
+            state.leases.retain(|_, lease| lease.owner != self.owner);
+            state.leases.len() != before
+        })
+        .await
+        .map(drop)
+    }
+
+    async fn window(&self, window: &Window) -> Result<Vec<Document>, StoreError> {
+        Err(bad(format!("not yet: {window:?}")))
+    }
+
+    async fn apply(&self, verdicts: &[Verdict]) -> Result<Vec<Outcome>, StoreError> {
+        if verdicts.is_empty() {
+            return Ok(Vec::new());
+        }
+        verdicts::apply(&self.client, verdicts).await
+    }
+
+    async fn edit(
+        &self,
+        document: &DocumentId,
+        version: Version,
+        patch: &Map<String, Value>,
+    ) -> Result<bool, StoreError> {
+        let write = Write::Update(document.clone(), version, Value::Object(patch.clone()));
+        let items = bulk::write(&self.client, &[write], false).await?;
+        match items.into_iter().next() {
+            Some(item) if item.error.is_none() => Ok(true),
+            Some(item) if matches!(item.status, 404 | 409) => Ok(false),
+            item => {
+                let error = item.and_then(|item| item.error).unwrap_or_default();
+                Err(bad(format!(
+                    "{} refuses the change: {}: {}",
+                    document.index, error.0, error.1
+                )))
+            }
+        }
+    }
+
+    async fn progress(&self, sweep: &str) -> Result<Progress, StoreError> {
+        Ok(state::read(&self.client, sweep).await?.progress())
+    }
+
+    async fn commit(&self, sweep: &str, progress: &Progress) -> Result<(), StoreError> {
+        let mut lost = Vec::new();
+        state::change(&self.client, sweep, |state| {
+            lost.clear();
+            for (key, at) in &progress.at.0 {
+                let known = state.at.get(key).copied().unwrap_or(0);
+                if *at <= known {
+                    continue;
+                }
+                // Another process has the shard now: it judges that page again, and says so.
+                if state.is_taken(key, &self.owner) {
+                    lost.push(key.clone());
+                    continue;
+                }
+                state.at.insert(key.clone(), *at);
+                if state.is_held(key, &self.owner) {
+                    state.lease(key, &self.owner);
+                }
+            }
+            state.begun.extend(progress.begun.iter().cloned());
+            state.report.clone_from(&progress.report);
+            true
+        })
+        .await?;
+        if !lost.is_empty() {
+            let mut feeds = self.feeds.lock().await;
+            if let Some(feed) = feeds.get_mut(&Some(sweep.to_owned())) {
+                feed.open.retain(|shard| !lost.contains(&shard.key));
+            }
+        }
+        Ok(())
+    }
+
+    async fn find(&self, search: &Search) -> Result<Found, StoreError> {
+        Err(bad(format!("not yet: {search:?}")))
+    }
+
+    async fn waiting(&self, sources: &Sources, since: &Checkpoint) -> Result<Waiting, StoreError> {
+        coverage::waiting(&self.client, sources, since).await
+    }
+}
+
+/// The same JSON on one line.
+fn compact(source: &str) -> Result<Vec<u8>, StoreError> {
+    let value: Value = serde_json::from_str(source)
+        .map_err(|error| bad(format!("a document is no JSON object: {error}")))?;
+    Ok(value.to_string().into_bytes())
+}

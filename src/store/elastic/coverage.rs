@@ -1,0 +1,112 @@
+//! How far the feed of each shard is read: the proof that nothing is left out. Counts on the
+//! cluster, and looks at one document of each shard that waits.
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::client::{Client, encode, post};
+use super::feed::Pace;
+use super::shards::{self, Shard};
+use super::{feed, times};
+use crate::document::Document;
+use crate::store::{Checkpoint, ShardWaiting, Sources, StoreError, Waiting};
+use crate::taxonomy::{Event, Fields, Reader, Slots};
+
+/// See [`crate::store::Store::waiting`].
+pub(super) async fn waiting(
+    client: &Client,
+    sources: &Sources,
+    since: &Checkpoint,
+) -> Result<Waiting, StoreError> {
+    let mut all = Waiting::default();
+    let shards = shards::shards(client, sources).await?;
+    let news: Vec<&Shard> = shards
+        .iter()
+        .filter(|s| s.upto > since.of(&s.key))
+        .collect();
+    feed::refresh(client, &news).await?;
+    for shard in &shards {
+        let from = since.of(&shard.key);
+        let mut row = ShardWaiting {
+            index: shard.index.clone(),
+            shard: shard.number,
+            documents: shard.documents,
+            ..ShardWaiting::default()
+        };
+        if shard.upto > from {
+            row.waiting = count(client, shard, from).await?;
+            // What was counted is there, whatever the statistics said a moment before.
+            row.documents = row.documents.max(row.waiting);
+        }
+        if row.waiting > 0 {
+            let first = feed::read(client, shard, from, 1, &mut Pace::default()).await?;
+            row.oldest = first.documents.first().and_then(time);
+        }
+        all.documents += row.documents;
+        all.waiting += row.waiting;
+        all.oldest = [all.oldest, row.oldest].into_iter().flatten().min();
+        all.shards.push(row);
+    }
+    Ok(all)
+}
+
+/// When the event was, by the document itself.
+fn time(document: &Document) -> Option<i64> {
+    let mut slots = Slots::default();
+    Reader::new(&Fields::default())
+        .read(&document.source, &mut slots)
+        .ok()?;
+    Event::new(document, &slots).time()
+}
+
+#[derive(Deserialize)]
+struct Count {
+    count: u64,
+}
+
+async fn count(client: &Client, shard: &Shard, from: u64) -> Result<u64, StoreError> {
+    let body = json!({ "query": { "range": { "_seq_no": { "gte": from, "lt": shard.upto } } } });
+    let preference = format!("_shards:{}", shard.number);
+    let path = format!("{}/_count", encode(&shard.index));
+    let query = [
+        ("preference", preference.as_str()),
+        ("ignore_unavailable", "true"),
+    ];
+    let count: Option<Count> = client
+        .ask_for(post(&path, &query, body.to_string().as_bytes()))
+        .await?;
+    Ok(count.map_or(0, |c| c.count))
+}
+
+/// The lowest sequence number of the shard's documents whose event time is not before `time`;
+/// `None`: there is none.
+pub(super) async fn first_since(
+    client: &Client,
+    shard: &Shard,
+    time: i64,
+) -> Result<Option<u64>, StoreError> {
+    let body = json!({
+        "size": 1,
+        "query": { "bool": { "filter": [
+            { "range": { "_seq_no": { "lt": shard.upto } } },
+            times::range(Some(time), None),
+        ] } },
+        "sort": [{ "_seq_no": "asc" }],
+        "seq_no_primary_term": true,
+        "_source": false,
+        "track_total_hits": false,
+    });
+    let preference = format!("_shards:{}", shard.number);
+    let path = format!("{}/_search", encode(&shard.index));
+    let query = [
+        ("preference", preference.as_str()),
+        ("ignore_unavailable", "true"),
+        ("allow_partial_search_results", "false"),
+    ];
+    let answer: serde_json::Value = client
+        .ask(post(&path, &query, body.to_string().as_bytes()))
+        .await?;
+    Ok(answer
+        .pointer("/hits/hits/0/_seq_no")
+        .and_then(serde_json::Value::as_u64))
+}

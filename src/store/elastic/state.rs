@@ -1,0 +1,198 @@
+//! What Picket keeps on the cluster about each sweep, in `.picket-state`: one document a sweep with
+//! the checkpoint of every shard, who works on which shard and until when, and the last report.
+//! Every change is a compare-and-set, so that several Picket processes share it. Leases save work;
+//! that nothing is skipped or doubled never depends on them, nor on anybody's clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use chrono::Utc;
+use elasticsearch::http::Method;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::client::{Client, Request, encode, get, unavailable};
+use crate::store::{Progress, StoreError};
+
+/// The index that holds the state.
+pub const STATE_INDEX: &str = ".picket-state";
+/// How long a shard stays with a process that says nothing.
+pub(super) const LEASE: Duration = Duration::from_secs(60);
+/// How often a change is tried again that others overtook.
+const TRIES: u32 = 20;
+
+/// Everything that is kept for one sweep.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default)]
+pub(super) struct State {
+    /// For each shard, below which sequence number everything is judged.
+    pub(super) at: BTreeMap<String, u64>,
+    /// The patterns whose beginning was chosen.
+    pub(super) begun: BTreeSet<String>,
+    /// Who works on which shard.
+    pub(super) leases: BTreeMap<String, Lease>,
+    /// The last report.
+    pub(super) report: Option<Value>,
+}
+
+/// A shard that a process works on.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub(super) struct Lease {
+    /// Which process.
+    pub(super) owner: String,
+    /// When others may take it, in milliseconds since 1970 (UTC).
+    pub(super) until: i64,
+}
+
+/// What a compare-and-set must still find.
+type Seen = Option<(u64, u64)>;
+
+#[derive(Deserialize)]
+struct Stored {
+    #[serde(rename = "_seq_no")]
+    seq_no: u64,
+    #[serde(rename = "_primary_term")]
+    primary_term: u64,
+    #[serde(rename = "_source")]
+    source: State,
+}
+
+impl State {
+    /// Whether another process works on that shard now.
+    pub(super) fn is_taken(&self, shard: &str, owner: &str) -> bool {
+        let now = Utc::now().timestamp_millis();
+        self.leases
+            .get(shard)
+            .is_some_and(|lease| lease.owner != owner && lease.until > now)
+    }
+
+    /// Whether the shard is still that process's.
+    pub(super) fn is_held(&self, shard: &str, owner: &str) -> bool {
+        self.leases
+            .get(shard)
+            .is_some_and(|lease| lease.owner == owner)
+    }
+
+    /// Gives the shard to that process from now on.
+    pub(super) fn lease(&mut self, shard: &str, owner: &str) {
+        let until = Utc::now().timestamp_millis() + LEASE.as_millis() as i64;
+        let owner = owner.to_owned();
+        self.leases.insert(shard.to_owned(), Lease { owner, until });
+    }
+
+    /// As the seam tells it.
+    pub(super) fn progress(self) -> Progress {
+        Progress {
+            at: crate::store::Checkpoint(self.at),
+            begun: self.begun,
+            report: self.report,
+        }
+    }
+}
+
+/// Reads what is kept for a sweep.
+pub(super) async fn read(client: &Client, sweep: &str) -> Result<State, StoreError> {
+    Ok(load(client, sweep).await?.0)
+}
+
+async fn load(client: &Client, sweep: &str) -> Result<(State, Seen), StoreError> {
+    let path = format!("{STATE_INDEX}/_doc/{}", encode(&id(sweep)));
+    let answer = client.send(get(&path)).await?;
+    if answer.status == 404 {
+        return Ok((State::default(), None));
+    }
+    let stored: Stored = answer.read(client.address())?;
+    Ok((stored.source, Some((stored.seq_no, stored.primary_term))))
+}
+
+/// Changes what is kept for a sweep: `change` is given what is there and says whether anything
+/// has to be written. What is then there is returned.
+///
+/// # Errors
+/// `Unavailable`: too many others change it at once. Otherwise as the server says.
+pub(super) async fn change(
+    client: &Client,
+    sweep: &str,
+    mut change: impl FnMut(&mut State) -> bool + Send,
+) -> Result<State, StoreError> {
+    for _ in 0..TRIES {
+        let (mut state, seen) = load(client, sweep).await?;
+        if !change(&mut state) {
+            return Ok(state);
+        }
+        if store(client, sweep, &state, seen).await? {
+            return Ok(state);
+        }
+    }
+    Err(unavailable(format!(
+        "the state of sweep {sweep} is changed by too many at once; the next sweep tries again"
+    )))
+}
+
+async fn store(
+    client: &Client,
+    sweep: &str,
+    state: &State,
+    seen: Seen,
+) -> Result<bool, StoreError> {
+    let (seq_no, primary_term) = seen.unwrap_or_default();
+    let (seq_no, primary_term) = (seq_no.to_string(), primary_term.to_string());
+    let query: &[(&str, &str)] = match seen {
+        Some(_) => &[("if_seq_no", &seq_no), ("if_primary_term", &primary_term)],
+        None => {
+            create_index(client).await?;
+            &[("op_type", "create")]
+        }
+    };
+    let body = serde_json::to_vec(state)
+        .map_err(|error| unavailable(format!("the state cannot be written: {error}")))?;
+    let path = format!("{STATE_INDEX}/_doc/{}", encode(&id(sweep)));
+    let answer = client
+        .send(Request {
+            method: Method::Put,
+            path: &path,
+            query,
+            body: Some(&body),
+        })
+        .await?;
+    match answer.status {
+        200 | 201 => Ok(true),
+        409 if answer.repeated => {
+            // It may be our own first try that is in the way.
+            Ok(load(client, sweep).await?.0 == *state)
+        }
+        409 => Ok(false),
+        _ => Err(answer.error(client.address())),
+    }
+}
+
+async fn create_index(client: &Client) -> Result<(), StoreError> {
+    let body = json!({
+        "settings": { "number_of_shards": 1, "auto_expand_replicas": "0-1", "hidden": true },
+        "mappings": { "dynamic": false },
+    });
+    create(client, STATE_INDEX, &body).await
+}
+
+/// Makes an index if there is none of that name.
+pub(super) async fn create(client: &Client, index: &str, body: &Value) -> Result<(), StoreError> {
+    let body = body.to_string();
+    let answer = client
+        .send(Request {
+            method: Method::Put,
+            path: index,
+            query: &[],
+            body: Some(body.as_bytes()),
+        })
+        .await?;
+    let exists = answer.status == 400
+        && memchr::memmem::find(&answer.body, b"resource_already_exists_exception").is_some();
+    if exists || (200..300).contains(&answer.status) {
+        return Ok(());
+    }
+    Err(answer.error(client.address()))
+}
+
+fn id(sweep: &str) -> String {
+    format!("sweep:{sweep}")
+}
