@@ -210,6 +210,8 @@ fn verdict(document: &Document) -> Verdict {
         rule_id: "rule".into(),
         rule: "A rule".into(),
         level: Level::High,
+        stood: AlertLevel::None,
+        takes_back: false,
         alert_level: AlertLevel::Suspicious,
         techniques: Vec::new().into(),
         score: None,

@@ -128,6 +128,8 @@ pub struct Earlier {
     pub judged: String,
     /// The level that is Picket's own doing.
     pub level: AlertLevel,
+    /// The level that stood before Picket wrote for the first time.
+    pub before: AlertLevel,
     /// Ids of the rules and blacklist lines that hit.
     pub rules: Vec<String>,
     /// Names of the modules that hit.
@@ -141,7 +143,10 @@ pub struct Verdict {
     pub document: DocumentId,
     /// The version that was judged; a store writes only if it still holds.
     pub version: Version,
-    /// The highest of the findings' levels and of what the document already had.
+    /// The level that the document had when it was judged.
+    pub stood: AlertLevel,
+    /// The level that it gets: the highest of the findings' levels and of what the document already
+    /// had. Lower than that only for a verdict that takes back.
     pub alert_level: AlertLevel,
     /// What is merged into the document: `AlertLevel` and `picket`, see [`Verdict::patch`].
     /// `None` where the document stays as it is and only the findings are kept.
@@ -161,77 +166,99 @@ pub struct Verdict {
     pub user: Option<String>,
     /// The number that the event log gave the event (`EventRecordID`), if it has one.
     pub record_id: Option<String>,
-    /// All findings, gravest first; never empty.
+    /// Whether it may lower a level that is nobody's but Picket's own: rules that were withdrawn
+    /// take back what they alone raised.
+    pub takes_back: bool,
+    /// All findings, gravest first; empty only where an earlier verdict is taken back.
     pub findings: Vec<Finding>,
 }
 
 impl Verdict {
+    /// The gravest of what the findings ask for.
+    pub fn level(&self) -> AlertLevel {
+        let levels = self.findings.iter().map(|f| f.alert_level);
+        levels.max().unwrap_or_default()
+    }
+
     /// Sets what is merged into the document, given what it says now.
     ///
-    /// Shape: `{ AlertLevel, picket: { judged, at, level, rules: [id], modules: [name], score,
-    /// reason } }`. `picket.level` is Picket's own doing; `AlertLevel` is never below what stands.
-    /// Nothing is written on a document that is ignored, that gets no level, or that would say
-    /// nothing new.
+    /// Shape: `{ AlertLevel, picket: { judged, at, level, before, rules: [id], modules: [name],
+    /// score, reason } }`. `picket.level` is Picket's own doing, `picket.before` what stood before
+    /// it (left out: 0); `AlertLevel` is never below what stands, unless it is Picket's own and
+    /// this verdict takes back. Nothing is written on a document that is ignored, that gets no
+    /// level, or that would say nothing new.
     pub fn settle(&mut self, standing: &Standing) {
-        let own = self
-            .findings
-            .iter()
-            .map(|f| f.alert_level)
-            .max()
-            .unwrap_or_default();
+        let own = self.level();
         let none = Earlier::default();
         let earlier = standing.picket.as_ref().unwrap_or(&none);
         let replaces = self.whole && !earlier.judged.is_empty() && earlier.judged != *self.judged;
-        self.alert_level = own.max(standing.level);
+        let takes_back =
+            self.takes_back && self.whole && standing.picket.is_some() && standing.is_unsettled();
+        self.stood = standing.level;
+        self.alert_level = match takes_back {
+            true => own.max(earlier.before),
+            false => own.max(standing.level),
+        };
+        let fresh = replaces || takes_back;
         let rules = self.names(
             &["sigma", "blacklist"],
-            if replaces { &[] } else { &earlier.rules },
+            if fresh { &[] } else { &earlier.rules },
         );
-        let modules = self.names(&["module"], &earlier.modules);
+        let modules = self.names(&["module"], if takes_back { &[] } else { &earlier.modules });
         let says_more = rules.iter().any(|r| !earlier.rules.contains(r))
             || modules.iter().any(|m| !earlier.modules.contains(m));
+        let says_less = takes_back
+            && (self.alert_level < standing.level
+                || earlier.rules.iter().any(|r| !rules.contains(r))
+                || earlier.modules.iter().any(|m| !modules.contains(m)));
         let raises = own > standing.level;
-        if standing.ignored
-            || own == AlertLevel::None
-            || !(raises || own == standing.level && says_more)
-        {
+        let adds = own != AlertLevel::None && (raises || own == standing.level && says_more);
+        if standing.ignored || !(adds || says_less) {
             self.patch = None;
             return;
         }
-        let mut picket = Map::new();
+        let level = if fresh { own } else { own.max(earlier.level) };
+        let before = match standing.picket {
+            Some(_) => earlier.before,
+            None => standing.level,
+        };
+        let picket = self.field(earlier, level, before, rules, modules);
+        let mut patch = Map::new();
+        patch.insert("AlertLevel".into(), u8::from(self.alert_level).into());
+        patch.insert("picket".into(), picket.into());
+        self.patch = Some(patch);
+    }
+
+    fn field(
+        &self,
+        earlier: &Earlier,
+        level: AlertLevel,
+        before: AlertLevel,
+        rules: Vec<String>,
+        modules: Vec<String>,
+    ) -> Map<String, Value> {
         let judged = if self.whole {
             &*self.judged
         } else {
             earlier.judged.as_str()
         };
+        let mut picket = Map::new();
         picket.insert("judged".into(), judged.into());
         picket.insert("at".into(), self.at.into());
-        picket.insert(
-            "level".into(),
-            u8::from(own.max(if replaces {
-                AlertLevel::None
-            } else {
-                earlier.level
-            }))
-            .into(),
-        );
+        picket.insert("level".into(), u8::from(level).into());
+        if before > AlertLevel::None {
+            picket.insert("before".into(), u8::from(before).into());
+        }
         picket.insert("rules".into(), rules.into());
         picket.insert("modules".into(), modules.into());
-        if let Some(score) = self
-            .findings
-            .iter()
-            .filter_map(|f| f.score)
-            .reduce(f64::max)
-        {
+        let scores = self.findings.iter().filter_map(|f| f.score);
+        if let Some(score) = scores.reduce(f64::max) {
             picket.insert("score".into(), score.into());
         }
         if let Some(first) = self.findings.first() {
             picket.insert("reason".into(), (&*first.rule).into());
         }
-        let mut patch = Map::new();
-        patch.insert("AlertLevel".into(), u8::from(self.alert_level).into());
-        patch.insert("picket".into(), picket.into());
-        self.patch = Some(patch);
+        picket
     }
 
     fn names(&self, detectors: &[&str], earlier: &[String]) -> Vec<String> {

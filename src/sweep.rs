@@ -34,6 +34,8 @@ pub struct Sweep {
     sources: Sources,
     /// Where to begin with some of the sources, when they are new.
     begin: Vec<(Sources, Begin)>,
+    /// Where to read again from, without moving the checkpoint.
+    again: Option<Begin>,
     panel: Arc<Mutex<Panel>>,
     page: usize,
     dry_run: bool,
@@ -75,6 +77,7 @@ impl Sweep {
             store,
             sources,
             begin: Vec::new(),
+            again: None,
             panel: Arc::new(Mutex::new(Panel::new(judge, threads))),
             page: PAGE,
             dry_run: false,
@@ -92,6 +95,13 @@ impl Sweep {
     #[must_use]
     pub fn beginning(mut self, begin: Vec<(Sources, Begin)>) -> Self {
         self.begin = begin;
+        self
+    }
+
+    /// The same, reading everything again from there on, wherever the checkpoint is, which stays.
+    #[must_use]
+    pub fn again(mut self, from: Begin) -> Self {
+        self.again = Some(from);
         self
     }
 
@@ -120,9 +130,9 @@ impl Sweep {
         let mut report = SweepReport::begin(&self.name, self.dry_run);
         let read = self.read_all(&mut report, stop, tell).await;
         // Whatever happened, others may go on from here.
-        let released = match self.dry_run {
-            true => Ok(()),
-            false => self.store.release(&self.name).await,
+        let released = match self.reader() {
+            Some(sweep) => self.store.release(sweep).await,
+            None => Ok(()),
         };
         read?;
         released?;
@@ -136,13 +146,20 @@ impl Sweep {
         tell: &mut (dyn FnMut(&Step<'_>) + Send),
     ) -> Result<(), SweepError> {
         let mut progress = self.begin().await?;
-        let mut page = self.changes(&progress.at).await?;
-        while page.next != progress.at {
+        let mut at = match self.again {
+            Some(from) => self.store.begin(&self.sources, from).await?,
+            None => progress.at.clone(),
+        };
+        let mut page = self.changes(&at).await?;
+        while page.next != at {
             let next = page.next.clone();
             report.problems(std::mem::take(&mut page.problems));
             // The next page is fetched while this one is judged.
             let (judged, following) = tokio::join!(self.judge(page), self.changes(&next));
-            progress.at = next;
+            at = next;
+            if self.again.is_none() {
+                progress.at.clone_from(&at);
+            }
             self.write(judged?, &mut progress, report, tell).await?;
             if stop.load(Ordering::Relaxed) {
                 report.stopped = true;
@@ -150,8 +167,8 @@ impl Sweep {
             }
             page = following?;
             // At the end of the feed our own write-backs may have come since it was fetched.
-            if page.next == progress.at && !self.dry_run {
-                page = self.changes(&progress.at).await?;
+            if page.next == at && !self.dry_run {
+                page = self.changes(&at).await?;
             }
         }
         report.end();
@@ -183,10 +200,14 @@ impl Sweep {
     }
 
     async fn changes(&self, at: &Checkpoint) -> Result<Page, StoreError> {
-        let sweep = (!self.dry_run).then_some(self.name.as_str());
         self.store
-            .changes(sweep, &self.sources, at, self.page)
+            .changes(self.reader(), &self.sources, at, self.page)
             .await
+    }
+
+    /// For whom is read: what only looks, or reads again, takes nothing from other processes.
+    fn reader(&self) -> Option<&str> {
+        (!self.dry_run && self.again.is_none()).then_some(self.name.as_str())
     }
 
     async fn commit(

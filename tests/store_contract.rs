@@ -65,6 +65,8 @@ pub(crate) fn verdict(document: &Document, rule: &str, level: AlertLevel) -> Ver
     let mut verdict = Verdict {
         document: document.id.clone(),
         version: document.version,
+        stood: AlertLevel::None,
+        takes_back: false,
         alert_level: level,
         patch: None,
         judged: "digest".into(),

@@ -11,7 +11,7 @@ use picket::document::{Document, DocumentId, Scope, Version};
 use picket::finding::{Evidence, Finding, Verdict};
 use picket::store::embedded::Embedded;
 use picket::store::{
-    FINDINGS_INDEX, Found, NewDocument, Outcome, Page, Progress, Search, Sources, Store,
+    Begin, FINDINGS_INDEX, Found, NewDocument, Outcome, Page, Progress, Search, Sources, Store,
     StoreError, StoreErrorKind, Waiting, Window,
 };
 use picket::sweep::{Sweep, SweepReport};
@@ -103,10 +103,14 @@ impl Detector for Three {
 }
 
 fn judge(set: Vec<Box<dyn Detector>>) -> Judge {
+    judge_as("rules-1", set)
+}
+
+fn judge_as(digest: &str, set: Vec<Box<dyn Detector>>) -> Judge {
     Judge::new(Detectors {
         set,
         fields: Arc::new(Fields::default()),
-        digest: "rules-1".into(),
+        digest: digest.into(),
     })
 }
 
@@ -333,7 +337,7 @@ impl Store for Cut {
     async fn begin(
         &self,
         sources: &Sources,
-        from: picket::store::Begin,
+        from: Begin,
     ) -> Result<picket::store::Checkpoint, StoreError> {
         self.at(self.inner.begin(sources, from)).await
     }
@@ -506,4 +510,69 @@ proptest! {
             Ok(())
         })?;
     }
+}
+
+#[tokio::test]
+async fn withdrawn_rules_take_back_their_own_levels_and_no_one_elses() {
+    let store = store_with(&["whoami", "mimikatz", "whoami mimikatz", "mimikatz"]).await;
+    let says = async |id: &str, fields: Value| {
+        let all = everything(&*store, Sources::all()).await;
+        let document = all.iter().find(|d| &*d.id.id == id).unwrap();
+        let fields = fields.as_object().unwrap();
+        assert!(
+            store
+                .edit(&document.id, document.version, fields)
+                .await
+                .unwrap()
+        );
+    };
+    // Somebody raised two of them before Picket saw them.
+    says("0", json!({ "AlertLevel": 1 })).await;
+    says("3", json!({ "AlertLevel": 1 })).await;
+    swept(&store, &words()).await;
+    assert_eq!(levels(&*store).await, [(0, 1), (1, 2), (2, 2), (3, 2)]);
+    says("2", json!({ "Ignore": 1 })).await;
+
+    let fewer = judge_as(
+        "rules-2",
+        vec![Box::new(Word("whoami", AlertLevel::Suspicious))],
+    );
+    swept(&store, &fewer).await;
+    let unchanged = [(0, 1), (1, 2), (2, 2), (3, 2)];
+    assert_eq!(
+        levels(&*store).await,
+        unchanged,
+        "a sweep reads nothing again"
+    );
+    let again = async |dry| {
+        let shared: Arc<dyn Store> = Arc::clone(&store) as _;
+        Sweep::new(
+            "test",
+            shared,
+            Sources::all(),
+            &fewer.fork().taking_back(),
+            2,
+        )
+        .page_of(2)
+        .again(Begin::Beginning)
+        .dry(dry)
+        .activate(&AtomicBool::new(false), &mut |_| {})
+        .await
+        .unwrap()
+    };
+    let report = again(true).await;
+    assert_eq!((report.taken_back, report.written), (2, 0));
+    assert_eq!(levels(&*store).await, unchanged);
+    assert_eq!(again(false).await.taken_back, 2);
+    assert_eq!(levels(&*store).await, [(0, 1), (1, 0), (2, 2), (3, 1)]);
+    let report = again(false).await;
+    assert_eq!(
+        (report.taken_back, report.written),
+        (0, 0),
+        "it comes to rest"
+    );
+    let at = store.progress("test").await.unwrap().at;
+    let waiting = store.waiting(&Sources::all(), &at).await.unwrap();
+    // The checkpoint stayed where it was, before our own writes.
+    assert_eq!(waiting.waiting, 2);
 }

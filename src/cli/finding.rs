@@ -54,39 +54,6 @@ fn rfc3339(millis: i64) -> Option<String> {
     Some(time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true))
 }
 
-/// A verdict for people: when, where, how grave; then each finding with its evidence.
-pub fn describe(verdict: &Verdict) -> String {
-    let level = verdict
-        .findings
-        .iter()
-        .map(|f| f.alert_level)
-        .max()
-        .unwrap_or_default();
-    let time = verdict.time.map_or_else(|| "no time".into(), text::moment);
-    let mut lines = format!(
-        "{}  {}  {}",
-        text::paint(text::style(level), format!("{level}")),
-        time,
-        text::paint(
-            text::BOLD,
-            text::clean(verdict.host.as_deref().unwrap_or("no host"))
-        ),
-    );
-    if let Some(user) = &verdict.user {
-        lines += &format!("  {}", text::clean(user));
-    }
-    for finding in &verdict.findings {
-        lines += &format!("\n   {}", headline(finding));
-        for evidence in finding.evidence.iter().take(3) {
-            lines += &format!(
-                "\n      {}",
-                evidence_line(evidence, text::width().saturating_sub(8))
-            );
-        }
-    }
-    lines
-}
-
 /// Title, level and techniques of a finding on one line.
 pub fn headline(finding: &Finding) -> String {
     let rule = match &*finding.detector {

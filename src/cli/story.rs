@@ -37,12 +37,10 @@ impl Story {
     pub fn add(&mut self, verdict: &Verdict) {
         let name = verdict.host.clone().unwrap_or_else(|| "no host".into());
         let host = self.hosts.entry(name.to_lowercase()).or_default();
-        let level = verdict
-            .findings
-            .iter()
-            .map(|f| f.alert_level)
-            .max()
-            .unwrap_or_default();
+        if verdict.findings.is_empty() {
+            return;
+        }
+        let level = verdict.level();
         host.levels[level as usize] += 1;
         host.moments.extend(verdict.time.map(|time| (time, level)));
         for finding in &verdict.findings {

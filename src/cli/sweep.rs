@@ -1,14 +1,19 @@
 //! `picket sweep`: one activation now.
 
+mod changes;
+
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use super::arsenal::Arsenal;
-use super::finding::{FindingLine, describe, warning};
+use super::finding::{FindingLine, warning};
+use super::story::Story;
 use super::{Exit, Failure, Output, block_on, progress, store, text};
 use crate::config::{Config, SweepConfig};
 use crate::finding::Verdict;
+use crate::store::Begin;
 use crate::sweep::{Sweep, SweepReport};
 
 /// What may be said after `picket sweep`.
@@ -18,10 +23,19 @@ Examples:
   picket sweep                      judge what is new, write the verdicts
   picket sweep --dry-run            show what would be written
   picket sweep --exit-code          end with 1 if something was found (for scripts)
-  picket sweep nightly -o ndjson    the sweep `nightly`, one finding a line")]
+  picket sweep nightly -o ndjson    the sweep `nightly`, one finding a line
+  picket sweep --since 7d           today's rules over what came in the last 7 days
+  picket sweep --rejudge --dry-run  what other rules than before would raise, and take back")]
 pub struct Args {
     /// Which of the configured sweeps; without it all, one after the other.
     name: Option<String>,
+    /// Read again what is not older than that (30m, 12h, 7d), wherever the checkpoint is.
+    #[arg(long, value_name = "SPAN", value_parser = span)]
+    since: Option<Duration>,
+    /// Judge again what other rules judged: new rules raise, and withdrawn ones take back the
+    /// levels that they alone raised. Everything, or what `--since` names.
+    #[arg(long)]
+    rejudge: bool,
     /// Write nothing, neither verdicts nor the checkpoint.
     #[arg(long)]
     dry_run: bool,
@@ -47,6 +61,10 @@ pub fn chosen<'c>(config: &'c Config, name: Option<&str>) -> Result<Vec<&'c Swee
     Ok(chosen)
 }
 
+fn span(text: &str) -> Result<Duration, String> {
+    crate::config::span(text).ok_or_else(|| "write a span as 30m, 12h or 7d".to_owned())
+}
+
 /// How many threads judge.
 pub fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, Into::into)
@@ -55,13 +73,21 @@ pub fn threads() -> usize {
 /// Runs the command.
 pub fn run(args: &Args, config: Config, output: Output) -> Result<Exit, Failure> {
     let sweeps = chosen(&config, args.name.as_deref())?;
-    let arsenal = Arsenal::load(&config)?;
+    let mut arsenal = Arsenal::load(&config)?;
     arsenal.warn(5);
+    if args.rejudge {
+        arsenal.judge = arsenal.judge.taking_back();
+    }
+    let again = match (args.since, args.rejudge) {
+        (Some(since), _) => Some(Begin::Ago(since)),
+        (None, true) => Some(Begin::Beginning),
+        (None, false) => None,
+    };
     let store = store::open(&config)?;
     let mut found = 0;
     for sweep in sweeps {
         let begin = &sweep.begin;
-        let sweep = Sweep::new(
+        let mut sweep = Sweep::new(
             &sweep.name,
             Arc::clone(&store),
             sweep.sources.clone(),
@@ -70,9 +96,12 @@ pub fn run(args: &Args, config: Config, output: Output) -> Result<Exit, Failure>
         )
         .beginning(begin.clone())
         .dry(args.dry_run);
+        if let Some(from) = again {
+            sweep = sweep.again(from);
+        }
         let (report, verdicts) = activate(&sweep)?;
         found += report.findings;
-        print(&report, &verdicts, output)?;
+        print(&report, &verdicts, args.rejudge, output)?;
     }
     Ok(if args.exit_code && found > 0 {
         Exit::Findings
@@ -102,7 +131,12 @@ pub fn activate(sweep: &Sweep) -> Result<(SweepReport, Vec<Verdict>), Failure> {
     Ok((report, verdicts))
 }
 
-fn print(report: &SweepReport, verdicts: &[Verdict], output: Output) -> Result<(), Failure> {
+fn print(
+    report: &SweepReport,
+    verdicts: &[Verdict],
+    rejudged: bool,
+    output: Output,
+) -> Result<(), Failure> {
     let mut out = anstream::stdout().lock();
     match output {
         Output::Ndjson => {
@@ -125,13 +159,26 @@ fn print(report: &SweepReport, verdicts: &[Verdict], output: Output) -> Result<(
             )?;
         }
         Output::Table => {
-            for verdict in verdicts {
-                writeln!(out, "{}", describe(verdict))?;
+            if rejudged {
+                changes::print(&mut out, verdicts)?;
+            } else if !verdicts.is_empty() {
+                let mut story = Story::default();
+                verdicts.iter().for_each(|verdict| story.add(verdict));
+                story.print(&mut out, false)?;
             }
             if !verdicts.is_empty() {
                 writeln!(out)?;
             }
             writeln!(out, "{}", summary(report))?;
+            for (why, number) in &report.rejections {
+                let number = text::count(*number, "verdict");
+                writeln!(
+                    out,
+                    "{} {}: {number} kept as findings only",
+                    warning(),
+                    text::clean(why)
+                )?;
+            }
             for problem in &report.problems {
                 writeln!(out, "{} {}", warning(), text::clean(&problem.to_string()))?;
             }
@@ -162,6 +209,7 @@ pub fn summary(report: &SweepReport) -> String {
         (report.read.judged_before, "seen again after our own writes"),
         (report.read.unrecognised, "in no known shape"),
         (report.read.unreadable, "unreadable"),
+        (report.taken_back, "levels taken back"),
         (report.conflicts, "changed meanwhile (they come again)"),
         (report.rejected, "refused by the store (findings are kept)"),
         (report.disputed, "findings that sigma-rust sees otherwise"),

@@ -25,6 +25,7 @@ pub struct Judge {
     detectors: Vec<Box<dyn Detector>>,
     reader: Arc<Reader>,
     digest: Arc<str>,
+    takes_back: bool,
     slots: Vec<Slots>,
 }
 
@@ -99,6 +100,7 @@ pub struct Judged {
 struct Draft {
     version: Version,
     whole: bool,
+    takes_back: bool,
     time: Option<i64>,
     host: Option<String>,
     user: Option<String>,
@@ -112,6 +114,7 @@ impl Draft {
         Self {
             version: event.document.version,
             whole,
+            takes_back: false,
             time: event.time(),
             host: event.host().map(Into::into),
             user: event.user().map(Into::into),
@@ -141,6 +144,7 @@ impl Judged {
             match self.drafts.get_mut(&id) {
                 Some(mine) => {
                     mine.whole |= draft.whole;
+                    mine.takes_back |= draft.takes_back;
                     draft
                         .findings
                         .into_iter()
@@ -169,6 +173,7 @@ impl Judged {
                 let mut verdict = Verdict {
                     document,
                     version: draft.version,
+                    stood: draft.standing.level,
                     alert_level: draft.standing.level,
                     patch: None,
                     judged: Arc::clone(judged),
@@ -178,6 +183,7 @@ impl Judged {
                     host: draft.host,
                     user: draft.user,
                     record_id: draft.record_id,
+                    takes_back: draft.takes_back,
                     findings,
                 };
                 verdict.settle(&draft.standing);
@@ -194,6 +200,7 @@ impl Judge {
             reader: Arc::new(Reader::new(&detectors.fields)),
             detectors: detectors.set,
             digest: detectors.digest,
+            takes_back: false,
             slots: Vec::new(),
         }
     }
@@ -205,8 +212,17 @@ impl Judge {
             detectors: self.detectors.iter().map(|d| d.fork()).collect(),
             reader: Arc::clone(&self.reader),
             digest: Arc::clone(&self.digest),
+            takes_back: self.takes_back,
             slots: Vec::new(),
         }
+    }
+
+    /// The same judge, whose verdicts also take back what earlier ones raised and these rules,
+    /// blacklist and modules do not: a document that bears our mark is judged even to nothing.
+    #[must_use]
+    pub fn taking_back(mut self) -> Self {
+        self.takes_back = true;
+        self
     }
 
     /// Digest of rules, blacklist and modules.
@@ -239,6 +255,11 @@ impl Judge {
             } else if earlier.is_some_and(|p| *p.judged == *self.digest) {
                 judged.counts.judged_before += 1;
             } else {
+                if self.takes_back && earlier.is_some() {
+                    let mut draft = Draft::of(&event, true);
+                    draft.takes_back = true;
+                    judged.drafts.insert(document.id.clone(), draft);
+                }
                 judged.counts.unrecognised += u64::from(event.route().origin == Origin::Unknown);
                 events.push(event);
             }
@@ -246,7 +267,7 @@ impl Judge {
         let mut found = Inspection::default();
         for (number, detector) in self.detectors.iter_mut().enumerate() {
             detector.inspect(&events, &mut found);
-            note_asks(number, &**detector, &events, judged);
+            note_asks(number, &**detector, &events, self.takes_back, judged);
         }
         keep(found, &events, true, judged);
     }
@@ -303,7 +324,13 @@ fn read_all(reader: &Reader, slots: &mut Vec<Slots>, documents: &[Document], jud
     }
 }
 
-fn note_asks(number: usize, detector: &dyn Detector, events: &[Event<'_>], judged: &mut Judged) {
+fn note_asks(
+    number: usize,
+    detector: &dyn Detector,
+    events: &[Event<'_>],
+    takes_back: bool,
+    judged: &mut Judged,
+) {
     let Some(need) = detector.window() else {
         return;
     };
@@ -314,7 +341,7 @@ fn note_asks(number: usize, detector: &dyn Detector, events: &[Event<'_>], judge
             .picket
             .as_ref()
             .is_some_and(|p| p.judged.is_empty());
-        if ours || !detector.wants(event) {
+        if ours && !takes_back || !detector.wants(event) {
             continue;
         }
         let entity = match need.scope {

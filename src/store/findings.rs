@@ -53,6 +53,10 @@ impl Record {
 
     /// What is kept after this verdict, given what was kept before; `None`: nothing changes.
     pub fn after(verdict: &Verdict, before: Option<&Self>) -> Option<Self> {
+        // Nothing is found, and nothing was.
+        if verdict.findings.is_empty() && before.is_none() {
+            return None;
+        }
         let mut record = Self {
             document: verdict.document.clone(),
             time: verdict.time,

@@ -33,6 +33,8 @@ pub struct SweepReport {
     pub suspicious: u64,
     /// Documents that would have, or have, `AlertLevel` 2 by this sweep.
     pub alerts: u64,
+    /// Documents whose level is lower than before: rules that raised it are withdrawn.
+    pub taken_back: u64,
     /// Documents written.
     pub written: u64,
     /// Verdicts that somebody's write overtook; their documents come again.
@@ -87,6 +89,10 @@ impl SweepReport {
         self.problems(problems);
         for verdict in verdicts {
             self.findings += verdict.findings.len() as u64;
+            if verdict.alert_level < verdict.stood {
+                self.taken_back += 1;
+                continue;
+            }
             self.disputed += verdict
                 .findings
                 .iter()

@@ -295,6 +295,10 @@ impl Walk<'_, '_> {
                 let level = level(value.text);
                 self.picket().level = level;
             }
+            Part::LevelBefore => {
+                let level = level(value.text);
+                self.picket().before = level;
+            }
             Part::Rules => {
                 let rule = value.text.to_owned();
                 self.picket().rules.push(rule);

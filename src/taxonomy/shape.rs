@@ -70,6 +70,7 @@ pub(super) enum Part {
     Judged,
     /// `picket.level`.
     OwnLevel,
+    LevelBefore,
     /// `picket.rules`.
     Rules,
     /// `picket.modules`.

@@ -129,10 +129,12 @@ impl Stage<'_> {
     fn raise(&mut self, document: &Document, verdict: &Verdict) -> Result<bool, StoreError> {
         let standing = self.rows.facts(document).map_err(damaged)?.standing;
         match &verdict.patch {
-            Some(change) if !standing.ignored => {
-                self.change(document, &never_lower(change, standing.level))
+            Some(_) if standing.ignored => Ok(false),
+            Some(change) if verdict.takes_back && standing.is_unsettled() => {
+                self.change(document, change)
             }
-            _ => Ok(false),
+            Some(change) => self.change(document, &never_lower(change, standing.level)),
+            None => Ok(false),
         }
     }
 

@@ -298,6 +298,7 @@ pub(super) const PARTS: &[(&str, Part)] = &[
     ("Ignore", Part::Ignore),
     ("picket.judged", Part::Judged),
     ("picket.level", Part::OwnLevel),
+    ("picket.before", Part::LevelBefore),
     ("picket.rules", Part::Rules),
     ("picket.modules", Part::Modules),
 ];
