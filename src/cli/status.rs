@@ -4,11 +4,16 @@ use std::io::Write;
 
 use serde::Serialize;
 
+use super::finding::warning;
 use super::sweep::{summary, to_json};
 use super::{Exit, Failure, Output, block_on, store, text};
 use crate::config::Config;
-use crate::store::{Aggregation, Search, Sources, Store, Waiting};
+use crate::store::{Aggregation, Search, ShardWaiting, Sources, Store, Waiting};
 use crate::sweep::SweepReport;
+
+/// The most shards and problems that are listed.
+const MAX_SHARDS: usize = 20;
+const MAX_PROBLEMS: usize = 5;
 
 /// What may be said after `picket status`.
 #[derive(Debug, clap::Args)]
@@ -65,7 +70,7 @@ async fn read(store: &dyn Store, config: &Config) -> Result<Status, Failure> {
         size: 100,
     };
     let search = Search {
-        sources: Some(Sources::all()),
+        sources: Some(all(config)),
         aggregations: vec![terms("AlertLevel"), terms("index")],
         ..Search::default()
     };
@@ -81,7 +86,7 @@ async fn read(store: &dyn Store, config: &Config) -> Result<Status, Failure> {
         let waiting = store.waiting(&sweep.sources, &progress.at).await?;
         sweeps.push(SweepStatus {
             name: sweep.name.clone(),
-            judged: waiting.documents - waiting.waiting,
+            judged: waiting.documents.saturating_sub(waiting.waiting),
             waiting,
             last: progress
                 .report
@@ -96,6 +101,49 @@ async fn read(store: &dyn Store, config: &Config) -> Result<Status, Failure> {
         findings: store.find(&kept).await?.total,
         sweeps,
     })
+}
+
+/// Everything that is swept.
+fn all(config: &Config) -> Sources {
+    let sources = config.sources.iter();
+    Sources(
+        sources
+            .flat_map(|source| source.index.0.iter().cloned())
+            .collect(),
+    )
+}
+
+/// The shards that wait, the longest first; those that are at rest are only counted.
+fn shards(out: &mut impl Write, waiting: &Waiting) -> Result<(), Failure> {
+    let mut late: Vec<&ShardWaiting> = waiting.shards.iter().filter(|s| s.waiting > 0).collect();
+    late.sort_by_key(|shard| shard.oldest.unwrap_or(i64::MAX));
+    let rest = waiting.shards.len() - late.len();
+    if rest > 0 {
+        writeln!(
+            out,
+            "  {} judged to the end",
+            text::count(rest as u64, "shard")
+        )?;
+    }
+    if late.is_empty() {
+        return Ok(());
+    }
+    let mut table = text::table(&["index", "shard", "judged", "waiting", "oldest (UTC)"]);
+    for shard in late.iter().take(MAX_SHARDS) {
+        table.add_row([
+            text::clean(&shard.index).into_owned(),
+            shard.shard.to_string(),
+            text::number(shard.documents.saturating_sub(shard.waiting)),
+            text::number(shard.waiting),
+            shard.oldest.map_or_else(String::new, text::moment),
+        ]);
+    }
+    writeln!(out, "{table}")?;
+    if late.len() > MAX_SHARDS {
+        let more = text::count((late.len() - MAX_SHARDS) as u64, "further shard");
+        writeln!(out, "  {more} wait; `-o json` has them all")?;
+    }
+    Ok(())
 }
 
 fn print(out: &mut impl Write, status: &Status) -> Result<(), Failure> {
@@ -131,6 +179,7 @@ fn print(out: &mut impl Write, status: &Status) -> Result<(), Failure> {
             text::number(sweep.judged),
             text::number(sweep.waiting.waiting)
         )?;
+        shards(out, &sweep.waiting)?;
         if let Some(oldest) = sweep.waiting.oldest {
             writeln!(
                 out,
@@ -146,6 +195,17 @@ fn print(out: &mut impl Write, status: &Status) -> Result<(), Failure> {
                     text::moment(report.started),
                     summary(report)
                 )?;
+                for (why, number) in &report.rejections {
+                    let number = text::count(*number, "verdict");
+                    writeln!(
+                        out,
+                        "  {}: {number} kept as findings only",
+                        text::clean(why)
+                    )?;
+                }
+                for problem in report.problems.iter().take(MAX_PROBLEMS) {
+                    writeln!(out, "  {} {}", warning(), text::clean(&problem.to_string()))?;
+                }
             }
             None => writeln!(out, "  never ran; try `picket sweep`")?,
         }
