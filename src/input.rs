@@ -13,6 +13,7 @@ use std::fs::File;
 use std::io::{self, BufReader, IsTerminal, Read, Seek, SeekFrom};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use walkdir::WalkDir;
@@ -70,6 +71,8 @@ pub struct InputFile {
     pub path: PathBuf,
     /// Its size; 0 if that is not known.
     pub bytes: u64,
+    /// The host of command histories that do not say theirs.
+    host: Option<Arc<str>>,
 }
 
 /// All files that the given paths lead to, in a fixed order.
@@ -90,6 +93,7 @@ impl Inputs {
                 _ if path.as_os_str() == "-" => inputs.files.push(InputFile {
                     path: path.clone(),
                     bytes: 0,
+                    host: None,
                 }),
                 Ok(metadata) if metadata.is_dir() => {
                     inputs.find_in(path, &mut problems);
@@ -102,6 +106,7 @@ impl Inputs {
                 Ok(metadata) => inputs.files.push(InputFile {
                     path: path.clone(),
                     bytes: metadata.len(),
+                    host: None,
                 }),
                 Err(error) => problems.push(unopened(path, &error)),
             }
@@ -116,6 +121,7 @@ impl Inputs {
                     self.files.push(InputFile {
                         bytes: entry.metadata().map_or(0, |metadata| metadata.len()),
                         path: entry.into_path(),
+                        host: None,
                     });
                 }
                 Ok(_) => {}
@@ -125,6 +131,16 @@ impl Inputs {
                 }
             }
         }
+    }
+
+    /// The same; command histories in CSV that do not say their host are that one's.
+    #[must_use]
+    pub fn from_host(mut self, host: &str) -> Self {
+        let host: Arc<str> = host.into();
+        for file in &mut self.files {
+            file.host = Some(Arc::clone(&host));
+        }
+        self
     }
 
     /// The files, in the order in which they are read.
@@ -159,6 +175,7 @@ impl InputFile {
         let name = self.path.to_string_lossy();
         let mut sink = Sink {
             file: &name,
+            host: self.host.as_deref(),
             progress,
             unreadable: 0,
             each,
@@ -232,6 +249,8 @@ impl<R: Seek> Seek for Counted<'_, R> {
 /// Where the records and problems of one file go.
 struct Sink<'a> {
     file: &'a str,
+    /// The host of command histories that do not say theirs.
+    host: Option<&'a str>,
     progress: &'a Progress,
     unreadable: u64,
     each: &'a mut dyn FnMut(Item<'_>) -> ControlFlow<()>,

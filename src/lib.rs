@@ -6,7 +6,7 @@
 //!
 //! | group | files |
 //! |---|---|
-//! | words | `alert`, `document`, `finding`, `problem` |
+//! | words | `alert`, `document`, `finding`, `hex`, `problem` |
 //! | modules | `module`: the WASM host |
 //! | detection | `taxonomy`, `rule`, `detect` |
 //! | data | `store`, `input` |
@@ -16,6 +16,7 @@
 pub mod alert;
 pub mod document;
 pub mod finding;
+pub mod hex;
 pub mod problem;
 
 pub mod module;

@@ -20,6 +20,7 @@ use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
 
 use self::abi::{Description, Hit, Row, Scope};
 use self::host::{Budget, Host, Sandbox, one_line};
+use crate::hex::hex;
 use crate::problem::Problem;
 
 pub use self::cache::Cache;
@@ -400,13 +401,4 @@ fn cases_beside(path: &Path) -> Vec<PathBuf> {
         .collect();
     cases.sort();
     cases
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

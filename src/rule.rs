@@ -21,6 +21,7 @@ use sha2::{Digest, Sha256};
 use walkdir::WalkDir;
 
 use crate::alert::Level;
+use crate::hex::hex;
 use crate::problem::Problem;
 use crate::taxonomy::{Fields, LogSource};
 use detection::{Compiler, Unusable};
@@ -152,11 +153,7 @@ impl<'f> Loader<'f> {
         let set = RuleSet {
             rules: self.rules,
             atoms: self.atoms.into_vec(),
-            digest: hasher
-                .finalize()
-                .iter()
-                .map(|b| format!("{b:02x}"))
-                .collect(),
+            digest: hex(&hasher.finalize()),
         };
         (set, self.problems)
     }
@@ -240,8 +237,7 @@ impl<'f> Loader<'f> {
             Some(id) => id.as_str().into(),
             None => {
                 let hash = Sha256::digest(json.as_bytes());
-                let hash: String = hash.iter().take(8).map(|b| format!("{b:02x}")).collect();
-                format!("no-id-{hash}").into()
+                format!("no-id-{}", hex(&hash[..8])).into()
             }
         };
         if let Some(first) = self.ids.get(&id).and_then(|at| self.rules.get(*at)) {

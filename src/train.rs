@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use self::folds::folds;
 use self::report::Counts;
 use self::svm::{Kernels, Machine, fit};
+use crate::hex::hex;
 
 pub use self::report::{Figures, Report};
 pub use self::svm::{Curve, Settings};
@@ -273,9 +274,6 @@ fn write_model(
     for (row, weight) in &machine.weights {
         let _ = writeln!(text, "{:x} {weight:.4}", table.sets[*row]);
     }
-    let digest: String = Sha256::digest(&text)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let digest = hex(&Sha256::digest(&text));
     format!("digest {digest}\n{text}")
 }

@@ -240,6 +240,25 @@ fn the_loggers_csv_becomes_command_history() {
 }
 
 #[test]
+fn the_loggers_csv_is_given_the_host_that_it_does_not_say() {
+    let folder = folder();
+    for file in ["cmdlogs.csv", "history.csv"] {
+        let load = picket(folder.path(), &["load", &data(file), "--host", "FS77"]);
+        assert_eq!(load.code, 0, "{}", load.err);
+    }
+    let commands = |host: &str| {
+        let query = format!("host:{host}");
+        let arguments = ["search", &query, "--limit", "100", "-o", "ndjson"];
+        picket(folder.path(), &arguments).json().len()
+    };
+    assert_eq!(commands("FS77"), 18, "the logger's");
+    assert_eq!(commands("FS01"), 18, "a table says its own");
+    let load = picket(folder.path(), &["load", &data("cmdlogs.csv"), "--host", ""]);
+    assert_eq!(load.code, 2);
+    assert!(load.err.contains("is no host name"), "{}", load.err);
+}
+
+#[test]
 fn bad_input_ends_with_2_and_one_clear_sentence() {
     let folder = folder();
     let recording = data("recording.ndjson");

@@ -201,10 +201,7 @@ fn code_model_and_table_belong_together() {
     assert_eq!(table.commands, commands::COMMANDS);
     assert_eq!(said("commands"), commands::COMMANDS);
     let (first, rest) = MODEL.split_once('\n').unwrap();
-    let digest: String = Sha256::digest(rest)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let digest = picket::hex::hex(&Sha256::digest(rest));
     assert_eq!(first, format!("digest {digest}"));
     // The committed component was built from this model.
     let version = bundled().description().version.clone();

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::detect::blacklist::{Blacklist, BlacklistDetector};
 use crate::detect::sigma::SigmaDetector;
 use crate::detect::{Detector, Detectors, Judge};
+use crate::hex::hex;
 use crate::module::{Cache, Modules};
 use crate::problem::Problem;
 use crate::rule::RuleSet;
@@ -52,12 +53,7 @@ impl Arsenal {
             hash.update(part);
         }
         hash.update(format!("{:?}", config.alert_levels));
-        let digest: String = hash
-            .finalize()
-            .iter()
-            .take(8)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let digest = hex(&hash.finalize()[..8]);
         let unroutable = rules
             .rules
             .iter()

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use sha2::{Digest, Sha256};
@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::finding::warning;
 use super::{Exit, Failure, block_on, progress, text};
 use crate::config::Config;
+use crate::hex::hex;
 use crate::input::{Inputs, Item, Progress};
 use crate::problem::Problem;
 use crate::store::embedded::Embedded;
@@ -19,8 +20,8 @@ use crate::store::{NewDocument, Store};
 use crate::taxonomy::log_source::Origin;
 use crate::taxonomy::{Fields, Reader, Slots};
 
-/// Documents that are written, and made durable, at a time.
-const BATCH: usize = 10_000;
+/// Documents of one `add`.
+const BATCH: usize = 2_500;
 
 /// The most problems that are printed one by one.
 const MAX_SHOWN: usize = 20;
@@ -31,7 +32,7 @@ const MAX_SHOWN: usize = 20;
 Examples:
   picket load events.ndjson.gz Security.evtx
   picket load evidence/ --index case-42
-  picket load cmdlogs.csv            as DetectLM's logger writes it
+  picket load cmdlogs.csv --host FS01    as DetectLM's logger writes it, without a host
 
 Loading the same file again changes nothing: a document's id is made of what it says.")]
 pub struct Args {
@@ -41,6 +42,9 @@ pub struct Args {
     /// Index to put them in; without it cmd.exe history goes to cmdlogs and the rest to events.
     #[arg(long, value_name = "NAME")]
     index: Option<String>,
+    /// Host of the command histories in CSV that do not say theirs, as those of DetectLM's logger.
+    #[arg(long, value_name = "NAME")]
+    host: Option<String>,
     /// Read everything, write nothing.
     #[arg(long)]
     dry_run: bool,
@@ -73,7 +77,11 @@ pub fn run(args: &Args, config: Config) -> Result<Exit, Failure> {
     if let Some(index) = &args.index {
         check_index(index)?;
     }
-    let inputs = inputs(&args.files)?;
+    let mut inputs = inputs(&args.files)?;
+    if let Some(host) = &args.host {
+        check_host(host)?;
+        inputs = inputs.from_host(host);
+    }
     let store = if args.dry_run {
         Embedded::in_memory()?
     } else {
@@ -108,6 +116,15 @@ fn check_index(index: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+fn check_host(host: &str) -> Result<(), Failure> {
+    if host.is_empty() || host.len() > 255 || host.chars().any(|c| c.is_control() || c == ' ') {
+        return Err(Failure::input(format!(
+            "`{host}` is no host name; write it as the host's own events do, such as `FS01`"
+        )));
+    }
+    Ok(())
+}
+
 /// What was loaded.
 pub struct Loaded {
     /// How many documents.
@@ -125,7 +142,7 @@ pub async fn load(
     index: Option<&str>,
     dry_run: bool,
 ) -> Result<Loaded, Failure> {
-    let (batches, mut received) = tokio::sync::mpsc::channel::<Vec<NewDocument>>(2);
+    let (batches, received) = tokio::sync::mpsc::channel::<Vec<NewDocument>>(1);
     let bar = progress::bytes(inputs.bytes());
     let progress = Arc::new(Progress::default());
     let mut namer = Namer::new(index.map(str::to_owned));
@@ -156,21 +173,32 @@ pub async fn load(
             problems
         }
     });
-    let mut documents = 0;
-    while let Some(batch) = received.recv().await {
-        documents += batch.len() as u64;
-        if !dry_run && !batch.is_empty() {
-            store.add(batch).await?;
+    let received = tokio::sync::Mutex::new(received);
+    let documents = AtomicU64::new(0);
+    let write = async || {
+        loop {
+            let batch = received.lock().await.recv().await;
+            let Some(batch) = batch else {
+                return Ok::<_, Failure>(());
+            };
+            let count = batch.len() as u64;
+            if !dry_run {
+                store.add(batch).await?;
+            }
+            let documents = documents.fetch_add(count, Ordering::Relaxed) + count;
+            bar.set_position(progress.bytes.load(Ordering::Relaxed));
+            bar.set_message(text::count(documents, "document"));
         }
-        bar.set_position(progress.bytes.load(Ordering::Relaxed));
-        bar.set_message(text::count(documents, "document"));
-    }
+    };
+    // Four adds under way: while some become durable, the next are read and parsed, and those that
+    // wait share one commit. Each takes memory of some three times its documents.
+    tokio::try_join!(write(), write(), write(), write())?;
     bar.finish_and_clear();
     let problems = reading
         .await
         .map_err(|error| Failure::outside(format!("reading broke down: {error}")))?;
     Ok(Loaded {
-        documents,
+        documents: documents.into_inner(),
         unreadable: progress.unreadable.load(Ordering::Relaxed),
         problems,
     })
@@ -199,7 +227,7 @@ impl Namer {
         let mut key = [0; 16];
         key.copy_from_slice(&Sha256::digest(source)[..16]);
         let times = self.seen.entry(key).or_default();
-        let mut id: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut id = hex(&key);
         if *times > 0 {
             id += &format!("-{times}");
         }

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::{Detector, Inspection};
 use crate::alert::{AlertLevel, Level};
 use crate::finding::{Evidence, Finding};
+use crate::hex::hex;
 use crate::problem::Problem;
 use crate::rule::predicate::why;
 use crate::taxonomy::{Event, FieldId, Kind};
@@ -84,8 +85,7 @@ impl Blacklist {
         for line in &self.lines {
             hasher.update(format!("{} {}\n", line.id, line.text));
         }
-        let hash = hasher.finalize();
-        hash.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&hasher.finalize())
     }
 
     /// The lines that are found in that text.

@@ -91,6 +91,7 @@ fn read_zip<R: Read + Seek>(file: R, name: &str, sink: &mut Sink<'_>) -> Control
         let full = format!("{name}!{member}");
         let mut sink = Sink {
             file: &full,
+            host: sink.host,
             progress: sink.progress,
             unreadable: 0,
             each: sink.each,

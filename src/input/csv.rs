@@ -106,7 +106,7 @@ fn row(line: &str, columns: &[String], number: usize, sink: &mut Sink<'_>) -> Co
         let message = format!("does not have the {} columns of the table", columns.len());
         return sink.problem(Some(number), message, None);
     };
-    let document: Map<String, Value> = columns
+    let mut document: Map<String, Value> = columns
         .iter()
         .zip(values)
         .map(|(name, value)| {
@@ -118,5 +118,9 @@ fn row(line: &str, columns: &[String], number: usize, sink: &mut Sink<'_>) -> Co
             (name.clone(), value)
         })
         .collect();
+    let named = |at: &str| document.get(at).is_some_and(|host| host != "");
+    if let Some(host) = sink.host.filter(|_| !named("Hostname")) {
+        document.insert("Hostname".into(), host.into());
+    }
     sink.record(number as u64, &Value::Object(document).to_string())
 }

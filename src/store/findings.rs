@@ -8,6 +8,7 @@ use super::FINDINGS_INDEX;
 use crate::alert::AlertLevel;
 use crate::document::DocumentId;
 use crate::finding::{Finding, Verdict};
+use crate::hex::hex;
 
 /// All that was found on one document.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -125,9 +126,5 @@ pub fn digest(first: &str, second: &str) -> String {
     hash.update((first.len() as u64).to_le_bytes());
     hash.update(first);
     hash.update(second);
-    hash.finalize()
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&hash.finalize()[..16])
 }
