@@ -192,7 +192,7 @@ pub struct Search {
     /// Which indices; `None`: all, findings included.
     pub sources: Option<Sources>,
     /// A query string. Bare words and `"phrases"` are looked for in the command line and all
-    /// text. `field:value` compares whole values, without case (the first 1,024 bytes);
+    /// text. `field:value` compares whole values, however long, without case;
     /// `wild*cards?` find parts, and `field:*` that there is a value. Ranges are `field:[a TO b]`,
     /// `{a TO b}`, `field:>5`, over numbers, times or text. `AND` (also by standing side by side), `OR`, `NOT`, `( )` join them.
     /// A field is named by its Sigma name, by its path in the source, or `host`, `user`, `time`,

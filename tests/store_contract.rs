@@ -139,6 +139,7 @@ pub(crate) async fn contract(fresh: &dyn Fn() -> Arc<dyn Store>) {
     sweeps_keep_their_own_progress(&*fresh()).await;
     search::windows_hold_one_entity(&*fresh()).await;
     search::queries_find(&*fresh()).await;
+    search::long_values_are_compared_whole(&*fresh()).await;
     search::documents_cannot_swell(&*fresh()).await;
     search::searches_sort_page_and_count(&*fresh()).await;
 }

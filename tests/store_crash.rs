@@ -318,22 +318,30 @@ async fn damage_is_named() {
 }
 
 #[tokio::test]
-async fn a_newer_store_is_not_touched() {
+async fn a_store_of_another_version_is_not_touched() {
     let dir = small_store().await;
     let head = dir.path().join("meta.json");
     let text = std::fs::read_to_string(&head).unwrap();
-    let newer = text.replace(r#"\"version\":1"#, r#"\"version\":2"#);
-    assert_ne!(newer, text);
-    std::fs::write(&head, &newer).unwrap();
-    let error = Embedded::open(dir.path()).err().unwrap();
-    assert_eq!(error.kind, StoreErrorKind::BadRequest);
-    assert!(
-        error
-            .message
-            .contains("a newer Picket wrote this store (version 2, this one reads 1)"),
-        "{error}"
-    );
-    assert_eq!(std::fs::read_to_string(&head).unwrap(), newer);
+    for (version, message) in [
+        (
+            3,
+            "a newer Picket wrote this store (version 3, this one reads 2)",
+        ),
+        (
+            1,
+            "an older Picket wrote this store (version 1, this one reads 2)",
+        ),
+    ] {
+        let other = text.replace(r#"\"version\":2"#, &format!(r#"\"version\":{version}"#));
+        assert_ne!(other, text);
+        std::fs::write(&head, &other).unwrap();
+        for open in [Embedded::open, Embedded::open_read_only] {
+            let error = open(dir.path()).err().unwrap();
+            assert_eq!(error.kind, StoreErrorKind::BadRequest);
+            assert!(error.message.contains(message), "{error}");
+        }
+        assert_eq!(std::fs::read_to_string(&head).unwrap(), other);
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! async runtime, and never acknowledges what a crash could take back.
 
 mod bits;
+mod check;
 mod committer;
 mod error;
 mod eval;
@@ -13,6 +14,7 @@ mod row;
 mod schema;
 mod snapshot;
 mod stage;
+mod words;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -44,7 +46,6 @@ const MAX_ID: usize = 512;
 
 /// A store in a folder, or in RAM.
 pub struct Embedded {
-    columns: Columns,
     reader: Arc<Reader>,
     index: Index,
     latest: Latest,
@@ -72,7 +73,7 @@ impl Embedded {
     ///
     /// # Errors
     /// `Locked`: another process writes to it. `Unauthorized`, `Full`: the folder cannot be
-    /// written. `Corrupt`: files are missing or cut. `BadRequest`: a newer Picket wrote it.
+    /// written. `Corrupt`: files are missing or cut. `BadRequest`: another version of Picket wrote it.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         std::fs::create_dir_all(dir).map_err(|e| error::open_io(dir, e))?;
         let directory = MmapDirectory::open(dir).map_err(|e| error::open(dir, e.into()))?;
@@ -142,7 +143,6 @@ impl Embedded {
             let snapshot =
                 Snapshot::new(columns, index_reader.searcher(), state.unwrap_or_default())?;
             return Ok(Self {
-                columns,
                 reader,
                 index,
                 latest: Arc::new(std::sync::RwLock::new(Arc::new(snapshot))),
@@ -160,7 +160,6 @@ impl Embedded {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let thread = committer.spawn(queue).map_err(error::read_io)?;
         Ok(Self {
-            columns,
             reader,
             index,
             latest,
@@ -271,9 +270,9 @@ impl Store for Embedded {
         if documents.is_empty() {
             return Ok(());
         }
-        let (columns, reader) = (self.columns, Arc::clone(&self.reader));
+        let reader = Arc::clone(&self.reader);
         let rows = blocking(move || {
-            let mut rows = Rows::new(columns, reader);
+            let mut rows = Rows::new(reader);
             let row = |document: NewDocument| {
                 let id = new_id(&document)?;
                 let mut row = rows.row(id, document.source)?;
@@ -345,7 +344,7 @@ impl Store for Embedded {
 
     async fn find(&self, search: &Search) -> Result<Found, StoreError> {
         let search = search.clone();
-        let mut rows = Rows::new(self.columns, Arc::clone(&self.reader));
+        let mut rows = Rows::new(Arc::clone(&self.reader));
         self.ask(move |snapshot| find::find(snapshot, &search, &mut rows))
             .await
     }

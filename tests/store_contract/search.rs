@@ -139,6 +139,67 @@ pub(super) async fn queries_find(store: &dyn Store) {
     }
 }
 
+/// However long values are, and wherever they differ.
+pub(super) async fn long_values_are_compared_whole(store: &dyn Store) {
+    let long = |end: &str| format!("PowerShell {}{end}", "ÄB ".repeat(500));
+    store
+        .add(vec![
+            new(
+                "logs",
+                "a",
+                &json!({"x": long("One-Tail"), "path": [long("1"), "Short"]}),
+            ),
+            new("logs", "b", &json!({"x": long("two-tail")})),
+            new(
+                "logs",
+                "c",
+                &json!({"x": long("TWO-tail"), "other": long("one-tail")}),
+            ),
+            new("logs", "d", &json!({"x": format!("1.{}", "0".repeat(300))})),
+            new("logs", "e", &json!({"x": "ab ".repeat(50)})),
+        ])
+        .await
+        .unwrap();
+    let long = |end: &str| long(end).to_lowercase();
+    for (query, expected) in [
+        (format!("x:\"{}\"", long("one-tail")), "a"),
+        (format!("x:\"{}\"", long("two-tail")), "b c"),
+        (format!("x:\"{}\"", long("two-tai")), ""),
+        (format!("x:\"{}\"", long("")), ""),
+        ("x:*two-tail".to_owned(), "b c"),
+        ("x:*two-tai".to_owned(), ""),
+        ("x:*one?tail".to_owned(), "a"),
+        ("x:powershell*".to_owned(), "a b c"),
+        ("x:powershell*one*".to_owned(), "a"),
+        ("x:powershell".to_owned(), ""),
+        (format!("x:{}*", long("TWO").replace(' ', "?")), "b c"),
+        ("*e-tail".to_owned(), "a c"),
+        ("*e-tai".to_owned(), "a c"),
+        ("NOT x:*two-tail".to_owned(), "a d e"),
+        ("x:*".to_owned(), "a b c d e"),
+        ("path:*1".to_owned(), "a"),
+        ("path:s*".to_owned(), "a"),
+        (format!("x:{{\"{}\" TO *]", long("one-tail")), "b c"),
+        (format!("x:[* TO \"{}\"]", long("one-tail")), "a d e"),
+        ("x:[1 TO 2]".to_owned(), "d"),
+        ("x:>2020-01-01".to_owned(), ""),
+    ] {
+        assert_eq!(found(store, &query).await.join(" "), expected, "{query}");
+    }
+    let search = Search {
+        sources: Some(Sources::all()),
+        aggregations: vec![Aggregation::Terms {
+            field: "x".into(),
+            size: 2,
+        }],
+        ..Search::default()
+    };
+    let found = store.find(&search).await.unwrap();
+    let counts: Vec<_> = found.buckets[0].iter().map(|bucket| bucket.1).collect();
+    assert_eq!(counts, [2, 1]);
+    assert_eq!(found.buckets[0][0].0.to_lowercase(), long("two-tail"));
+}
+
 /// Long keys over many values would make terms a thousand times as long as the document.
 pub(super) async fn documents_cannot_swell(store: &dyn Store) {
     let (key, values) = ("k".repeat(1000), vec!["v"; 5000]);

@@ -13,7 +13,7 @@ use tantivy::{Index, IndexReader, IndexWriter};
 use tokio::sync::{mpsc, oneshot};
 
 use super::error;
-use super::row::{Row, Rows};
+use super::row::{Entry, Row, Rows};
 use super::schema::{Columns, State, VERSION};
 use super::snapshot::Snapshot;
 use super::stage::{Stage, Write, Writes};
@@ -22,8 +22,10 @@ use crate::finding::Verdict;
 use crate::store::{Outcome, Progress, StoreError, StoreErrorKind};
 use crate::taxonomy::Reader;
 
-/// Memory of the index's writer in bytes, before it starts a new segment.
-const WRITER_MEMORY: usize = 60_000_000;
+/// How many threads index.
+const WRITERS: usize = 2;
+/// Memory of each of them in bytes, before it starts a new segment.
+const WRITER_MEMORY: usize = 30_000_000;
 /// A segment is written anew once more than that share of its documents are replaced: every verdict
 /// replaces a document, and what was replaced shall not fill the disk.
 const MAX_REPLACED: f32 = 0.3;
@@ -80,7 +82,7 @@ pub(super) struct Committer {
     index: Index,
     index_reader: IndexReader,
     columns: Columns,
-    writer: Option<IndexWriter>,
+    writer: Option<IndexWriter<Entry>>,
     rows: Rows,
     /// As it is on the disk.
     state: State,
@@ -131,7 +133,7 @@ impl Committer {
             index_reader,
             columns,
             writer: Some(writer),
-            rows: Rows::new(columns, reader),
+            rows: Rows::new(reader),
             seq: state.seq,
             state,
             pending: Writes::new(),
@@ -274,19 +276,20 @@ impl Committer {
         writes.extend(staged.into_values());
         writes.sort_unstable_by_key(|write| write.seq);
         for Write { seq, row } in writes {
-            if snapshot.place(&row.id)?.is_some() {
+            // Staging has looked already where a row never replaces a document.
+            if !row.only_new && snapshot.place(&row.id)?.is_some() {
                 writer.delete_term(self.columns.key_term(&row.id));
             }
-            let mut fields = row.fields;
-            fields.add_u64(self.columns.seq, seq);
-            writer.add_document(fields).map_err(error::write)?;
+            let columns = self.columns;
+            let entry = Entry { columns, seq, row };
+            writer.add_document(entry).map_err(error::write)?;
         }
         commit(writer, state).map_err(error::write)
     }
 
     /// Back to what the disk holds. Without it, later commits succeed and documents vanish.
     fn roll_back(&mut self) {
-        let rolled_back = |mut writer: IndexWriter| {
+        let rolled_back = |mut writer: IndexWriter<Entry>| {
             writer.rollback().ok()?;
             set_merges(&writer);
             Some(writer)
@@ -322,8 +325,9 @@ fn keep<T>(done: Result<Option<T>, StoreError>, result: &mut Result<(), StoreErr
     }
 }
 
-fn writer(index: &Index) -> tantivy::Result<IndexWriter> {
+fn writer(index: &Index) -> tantivy::Result<IndexWriter<Entry>> {
     let options = IndexWriterOptions::builder()
+        .num_worker_threads(WRITERS)
         .memory_budget_per_thread(WRITER_MEMORY)
         .num_merge_threads(1)
         .build();
@@ -333,7 +337,7 @@ fn writer(index: &Index) -> tantivy::Result<IndexWriter> {
 }
 
 /// A rollback forgets it.
-fn set_merges(writer: &IndexWriter) {
+fn set_merges(writer: &IndexWriter<Entry>) {
     let mut policy = LogMergePolicy::default();
     policy.set_min_layer_size(MIN_LAYER);
     policy.set_del_docs_ratio_before_merge(MAX_REPLACED);
@@ -341,7 +345,7 @@ fn set_merges(writer: &IndexWriter) {
 }
 
 /// Never `IndexWriter::commit`, which forgets the state.
-fn commit(writer: &mut IndexWriter, state: &State) -> tantivy::Result<()> {
+fn commit(writer: &mut IndexWriter<Entry>, state: &State) -> tantivy::Result<()> {
     let payload = serde_json::to_string(state)
         .map_err(|error| tantivy::TantivyError::InvalidArgument(error.to_string()))?;
     let mut commit = writer.prepare_commit()?;
@@ -352,7 +356,7 @@ fn commit(writer: &mut IndexWriter, state: &State) -> tantivy::Result<()> {
 /// The state that the last commit on the disk carries.
 ///
 /// # Errors
-/// The store is damaged, or a newer Picket wrote it.
+/// The store is damaged, or another version of Picket wrote it.
 pub(super) fn stored_state(index: &Index) -> Result<Option<State>, StoreError> {
     let Some(payload) = index.load_metas().map_err(error::read)?.payload else {
         return Ok(None);
@@ -366,6 +370,13 @@ pub(super) fn stored_state(index: &Index) -> Result<Option<State>, StoreError> {
             format!(
                 "a newer Picket wrote this store (version {version}, this one reads {VERSION}); \
                  use that Picket, or another folder"
+            ),
+        )),
+        (Some(version), _) if version < u64::from(VERSION) => Err(StoreError::new(
+            StoreErrorKind::BadRequest,
+            format!(
+                "an older Picket wrote this store (version {version}, this one reads {VERSION}); \
+                 use that Picket, or load the files again into another folder"
             ),
         )),
         (Some(_), Ok(state)) => Ok(Some(state)),

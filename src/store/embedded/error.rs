@@ -19,6 +19,14 @@ pub(super) fn read_io(error: io::Error) -> StoreError {
     read(error.into())
 }
 
+/// What is stored makes no sense.
+pub(super) fn damaged(error: impl std::fmt::Display) -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Corrupt,
+        format!("the stored document cannot be read: {error}"),
+    )
+}
+
 /// Writing failed.
 pub(super) fn write(error: TantivyError) -> StoreError {
     let (kind, why) = name(&error);

@@ -2,7 +2,7 @@
 //! terms of a field stand side by side in the index, so that wildcards and ranges read only that
 //! field's values; the time that this may take is bounded.
 
-use std::ops::{Bound, RangeBounds};
+use std::ops::Bound;
 use std::time::{Duration, Instant};
 
 use tantivy::query::{EnableScoring, PhraseQuery, Query as _, TermQuery};
@@ -11,13 +11,14 @@ use tantivy::tokenizer::TokenStream;
 use tantivy::{DocSet, InvertedIndexReader, TERMINATED, Term};
 
 use super::bits::Bits;
-use super::error;
+use super::check::{Check, moment, no_time};
 use super::query::{Query, Test};
-use super::schema::{self, Columns, Fact};
+use super::schema::{self, Fact, Told};
 use super::snapshot::{Segment, Snapshot};
+use super::{error, words};
 use crate::store::{StoreError, StoreErrorKind};
-use crate::taxonomy::event::parse_time;
 use crate::taxonomy::paths;
+use crate::taxonomy::read::leaves;
 
 /// How long one search may take.
 const MAX_TIME: Duration = Duration::from_secs(20);
@@ -88,18 +89,20 @@ impl<'s> Eval<'s> {
             Query::Anywhere(glob) => {
                 let mut any = Bits::none(docs);
                 if glob.is_one_word() {
-                    let matcher = glob.matcher();
                     let field = self.snapshot.columns.words;
-                    let fits = |word: &str| matcher.fits(word);
-                    self.scan(segment, field, &glob.head(), fits, &mut any)?;
+                    let matcher = glob.matcher();
+                    self.terms(
+                        segment,
+                        field,
+                        &glob.head(),
+                        |term, index, info| match matcher.fits(term) {
+                            true => add(index, info, &mut any),
+                            false => Ok(()),
+                        },
+                    )?;
                 } else {
-                    let matcher = glob.clone().anywhere().matcher();
-                    let field = self.snapshot.columns.values;
-                    let fits = |term: &str| {
-                        let value = term.split_once('\0').map(|(_, value)| value);
-                        value.is_some_and(|value| matcher.fits(value))
-                    };
-                    self.scan(segment, field, "", fits, &mut any)?;
+                    let check = Check::fits(&glob.clone().anywhere());
+                    self.values(segment, None, "", &check, &mut any)?;
                 }
                 Ok(any)
             }
@@ -156,50 +159,87 @@ impl<'s> Eval<'s> {
         segment: &Segment,
         bits: &mut Bits,
     ) -> Result<(), StoreError> {
-        let field = self.snapshot.columns.values;
-        let head = format!("{path}\0");
+        let mut values =
+            |head: &str, check: &Check| self.values(segment, Some(path), head, check, bits);
         match test {
-            Test::Exists => self.scan(segment, field, &head, |_| true, bits),
+            Test::Exists => values("", &Check::Any),
+            Test::Fits(glob) => values(&glob.head(), &Check::fits(glob)),
+            Test::Between(from, to) => values("", &Check::between(from, to)),
             Test::Equals(value) => {
-                let mut term = String::new();
-                schema::term(path, value, &mut term);
-                let index = self.inverted(segment, field)?;
-                let term = Term::from_field_text(field, &term);
+                let index = self.inverted(segment, self.snapshot.columns.values)?;
+                let term = self.snapshot.columns.value_term(path, value);
                 if let Some(info) = index.get_term_info(&term).map_err(error::read_io)? {
                     add(&index, &info, bits)?;
                 }
                 Ok(())
             }
-            Test::Fits(glob) => {
-                let matcher = glob.matcher();
-                let value = head.len();
-                let fits = |term: &str| term.get(value..).is_some_and(|v| matcher.fits(v));
-                self.scan(segment, field, &(head + &glob.head()), fits, bits)
-            }
-            Test::Between(from, to) => {
-                let range = Range::new(from, to);
-                let value = head.len();
-                let fits = |term: &str| term.get(value..).is_some_and(|v| range.holds(v));
-                self.scan(segment, field, &head, fits, bits)
-            }
         }
     }
 
-    /// Adds the documents of all terms that begin with `head` and that `fits`.
-    fn scan(
+    /// Adds the documents that have a value that begins with `head` and passes, at that path or,
+    /// without one, anywhere. Where a term holds only the beginning of a value, and that does not
+    /// tell, the source is read.
+    fn values(
         &self,
         segment: &Segment,
-        field: Field,
+        path: Option<&str>,
         head: &str,
-        fits: impl Fn(&str) -> bool,
+        check: &Check,
         bits: &mut Bits,
     ) -> Result<(), StoreError> {
-        self.terms(segment, field, head, |term, index, info| {
-            if fits(term) {
-                add(index, info, bits)?;
+        let mut first = String::new();
+        if let Some(path) = path {
+            schema::head(path, head, &mut first);
+        }
+        let mut unsure = Bits::none(segment.reader.max_doc());
+        let field = self.snapshot.columns.values;
+        self.terms(segment, field, &first, |term, index, info| {
+            let passes = match schema::told(term) {
+                Some((_, Told::Whole(value))) => Some(check.whole(value)),
+                Some((_, Told::Start(start))) => check.start(start),
+                None => Some(false),
+            };
+            match passes {
+                Some(true) => add(index, info, bits),
+                Some(false) => Ok(()),
+                None => add(index, info, &mut unsure),
             }
-            Ok(())
-        })
+        })?;
+        unsure.combine(bits, |unsure, sure| unsure & !sure);
+        let mut value = String::new();
+        for (count, doc) in unsure
+            .iter()
+            .filter(|doc| segment.is_alive(*doc))
+            .enumerate()
+        {
+            if count.is_multiple_of(64) {
+                self.in_time()?;
+            }
+            let document = self.snapshot.document(segment.address(doc), 0)?;
+            let mut passes = false;
+            let read = leaves(&document.source, |at, text| {
+                if !passes && path.is_none_or(|path| schema::same_path(at, path)) {
+                    value.clear();
+                    schema::push_lower(text, &mut value);
+                    passes = check.whole(&value);
+                }
+            });
+            read.map_err(error::damaged)?;
+            if passes {
+                bits.set(doc);
+            }
+        }
+        Ok(())
+    }
+
+    fn in_time(&self) -> Result<(), StoreError> {
+        if self.started.elapsed() <= MAX_TIME {
+            return Ok(());
+        }
+        Err(StoreError::new(
+            StoreErrorKind::BadRequest,
+            "the search takes too long; name a field, or begin the pattern with letters",
+        ))
     }
 
     /// Calls `each` with all terms of a segment that begin with `head`.
@@ -227,11 +267,8 @@ impl<'s> Eval<'s> {
             }
             each(term, &index, stream.value())?;
             count = count.wrapping_add(1);
-            if count.is_multiple_of(1024) && self.started.elapsed() > MAX_TIME {
-                return Err(StoreError::new(
-                    StoreErrorKind::BadRequest,
-                    "the search takes too long; name a field, or begin the pattern with letters",
-                ));
+            if count.is_multiple_of(1024) {
+                self.in_time()?;
             }
         }
         Ok(())
@@ -248,8 +285,10 @@ impl<'s> Eval<'s> {
     /// The documents in whose values these words stand one after the other.
     fn words(&self, text: &str, segment: &Segment) -> Result<Bits, StoreError> {
         let field = self.snapshot.columns.words;
-        let mut analyzer = Columns::analyzer();
-        let mut stream = analyzer.token_stream(text);
+        let mut analyzer = words::analyzer();
+        let mut value = String::new();
+        words::push(text, &mut value);
+        let mut stream = analyzer.token_stream(&value);
         let mut terms = Vec::new();
         while let Some(token) = stream.next() {
             terms.push((token.position, Term::from_field_text(field, &token.text)));
@@ -301,70 +340,4 @@ pub(super) fn each_doc(
         postings.advance();
     }
     Ok(())
-}
-
-fn moment(text: &str) -> Result<i64, StoreError> {
-    parse_time(text)
-        .or_else(|| parse_time(&format!("{text} 00:00:00")))
-        .or_else(|| parse_time(&format!("{text}:00")))
-        .ok_or_else(|| no_time(&format!("{text:?}")))
-}
-
-fn no_time(what: &str) -> StoreError {
-    StoreError::new(
-        StoreErrorKind::BadRequest,
-        format!("{what} is no time; write 2026-11-22 or \"2026-11-22 10:30:00\" (UTC)"),
-    )
-}
-
-/// A range that compares as its ends ask for: numbers, times, or text.
-enum Range {
-    Number(Bound<f64>, Bound<f64>),
-    Time(Bound<i64>, Bound<i64>),
-    Text(Bound<String>, Bound<String>),
-}
-
-impl Range {
-    fn new(from: &Bound<String>, to: &Bound<String>) -> Self {
-        if let (Some(from), Some(to)) = (both(from, number), both(to, number)) {
-            return Self::Number(from, to);
-        }
-        if let (Some(from), Some(to)) =
-            (both(from, |t| moment(t).ok()), both(to, |t| moment(t).ok()))
-        {
-            return Self::Time(from, to);
-        }
-        let lower = |text: &String| text.to_lowercase();
-        Self::Text(from.as_ref().map(lower), to.as_ref().map(lower))
-    }
-
-    fn holds(&self, value: &str) -> bool {
-        match self {
-            Self::Number(from, to) => number(value).is_some_and(|v| (*from, *to).contains(&v)),
-            Self::Time(from, to) => {
-                // Values are kept in lower case; times are written with `T` and `Z`.
-                parse_time(&value.to_ascii_uppercase()).is_some_and(|v| (*from, *to).contains(&v))
-            }
-            Self::Text(from, to) => {
-                let ends = (
-                    from.as_ref().map(String::as_str),
-                    to.as_ref().map(String::as_str),
-                );
-                RangeBounds::<str>::contains(&ends, value)
-            }
-        }
-    }
-}
-
-fn number(text: &str) -> Option<f64> {
-    text.parse().ok().filter(|number: &f64| number.is_finite())
-}
-
-/// The bound, read; `None` if it cannot be.
-fn both<T>(bound: &Bound<String>, read: impl Fn(&str) -> Option<T>) -> Option<Bound<T>> {
-    Some(match bound {
-        Bound::Included(text) => Bound::Included(read(text)?),
-        Bound::Excluded(text) => Bound::Excluded(read(text)?),
-        Bound::Unbounded => Bound::Unbounded,
-    })
 }

@@ -10,7 +10,7 @@ use super::bits::Bits;
 use super::eval::{Eval, Place, each_doc, place};
 use super::query::{Query, parse};
 use super::row::Rows;
-use super::schema::Fact;
+use super::schema::{self, Fact};
 use super::snapshot::{Segment, Snapshot};
 use crate::document::Document;
 use crate::store::{Aggregation, Found, Search, Sort, Sources, StoreError, StoreErrorKind};
@@ -200,7 +200,7 @@ fn top_terms(
     sorted.into_iter().map(as_written).collect()
 }
 
-/// The value of a field as the document writes it, given its lower case.
+/// The value of a field as the document writes it, given what its term holds.
 fn written(rows: &mut Rows, document: &Document, field: &str, value: &str) -> Option<String> {
     let Place::Paths(paths) = place(field) else {
         return None;
@@ -217,10 +217,13 @@ fn written(rows: &mut Rows, document: &Document, field: &str, value: &str) -> Op
     if let Some((_, fact)) = known {
         return fact;
     }
-    let mut found = None;
+    let (mut found, mut term) = (None, String::new());
     let look = |path: &str, text: &str| {
-        if found.is_none() && paths.iter().any(|p| p == path) && text.to_lowercase() == *value {
-            found = Some(text.to_owned());
+        if found.is_none() && paths.iter().any(|p| p == path) {
+            schema::term("", text, &mut term);
+            if term.get(1..) == Some(value) {
+                found = Some(text.to_owned());
+            }
         }
     };
     leaves(&document.source, look).ok()?;

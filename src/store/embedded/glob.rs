@@ -48,6 +48,11 @@ impl Glob {
         self.pieces.len() > 1 && self.pieces.iter().all(Vec::is_empty)
     }
 
+    /// Whether whatever follows a text that fits may follow.
+    pub(super) fn is_open(&self) -> bool {
+        self.pieces.len() > 1 && self.pieces.last().is_some_and(Vec::is_empty)
+    }
+
     /// Whether everything that is not a wildcard is a letter or digit.
     pub(super) fn is_one_word(&self) -> bool {
         let mut chars = self.pieces.iter().flatten().flatten();

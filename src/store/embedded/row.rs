@@ -5,9 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::de::IgnoredAny;
-use tantivy::TantivyDocument;
+use tantivy::schema::document::{ReferenceValue, ReferenceValueLeaf};
+use tantivy::schema::{Field, Value};
 
 use super::schema::{self, Columns, Fact};
+use super::words;
 use crate::document::{Document, DocumentId};
 use crate::finding::Standing;
 use crate::store::findings;
@@ -26,7 +28,75 @@ pub(super) struct Row {
     pub(super) source: Box<str>,
     /// Never replaces a document.
     pub(super) only_new: bool,
-    pub(super) fields: TantivyDocument,
+    key: String,
+    time: Option<i64>,
+    terms: Terms,
+    /// All values, as [`words::push`] writes them.
+    words: String,
+}
+
+/// Terms one after the other, in one piece of memory.
+#[derive(Clone, Debug, Default)]
+struct Terms {
+    text: String,
+    ends: Vec<usize>,
+}
+
+impl Terms {
+    fn push(&mut self, term: &str) {
+        self.text.push_str(term);
+        self.ends.push(self.text.len());
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let bytes = self.text.as_bytes();
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        let spans = starts.zip(&self.ends);
+        spans.map(|(start, end)| bytes.get(start..*end).unwrap_or_default())
+    }
+}
+
+/// A row with its number, as the index takes it: borrowed, not copied once more.
+pub(super) struct Entry {
+    pub(super) columns: Columns,
+    pub(super) seq: u64,
+    pub(super) row: Row,
+}
+
+/// One value of an [`Entry`].
+#[derive(Clone, Debug)]
+pub(super) struct Cell<'a>(ReferenceValueLeaf<'a>);
+
+impl<'a> Value<'a> for Cell<'a> {
+    type ArrayIter = std::iter::Empty<Self>;
+    type ObjectIter = std::iter::Empty<(&'a str, Self)>;
+
+    fn as_value(&self) -> ReferenceValue<'a, Self> {
+        ReferenceValue::Leaf(self.0.clone())
+    }
+}
+
+impl tantivy::Document for Entry {
+    type Value<'a> = Cell<'a>;
+    type FieldsValuesIter<'a> = Box<dyn Iterator<Item = (Field, Cell<'a>)> + 'a>;
+
+    fn iter_fields_and_values(&self) -> Self::FieldsValuesIter<'_> {
+        let Self { columns, seq, row } = self;
+        let text = |field, text| (field, Cell(ReferenceValueLeaf::Str(text)));
+        let time = row.time.map(ReferenceValueLeaf::I64);
+        let term = move |term| (columns.values, Cell(ReferenceValueLeaf::Bytes(term)));
+        let values = [
+            text(columns.key, row.key.as_str()),
+            text(columns.index, &row.id.index),
+            (columns.seq, Cell(ReferenceValueLeaf::U64(*seq))),
+            text(columns.words, &row.words),
+            text(columns.source, &row.source),
+        ];
+        let values = values
+            .into_iter()
+            .chain(time.map(|time| (columns.time, Cell(time))));
+        Box::new(values.chain(row.terms.iter().map(term)))
+    }
 }
 
 /// What a document says of itself.
@@ -40,16 +110,14 @@ pub(super) struct Facts {
 
 /// Makes [`Row`]s; one for each thread.
 pub(super) struct Rows {
-    columns: Columns,
     reader: Arc<Reader>,
     slots: Slots,
     term: String,
 }
 
 impl Rows {
-    pub(super) fn new(columns: Columns, reader: Arc<Reader>) -> Self {
+    pub(super) fn new(reader: Arc<Reader>) -> Self {
         Self {
-            columns,
             reader,
             slots: Slots::default(),
             term: String::new(),
@@ -62,7 +130,6 @@ impl Rows {
     /// `BadRequest`: the source is no JSON object.
     pub(super) fn row(&mut self, id: DocumentId, source: Box<str>) -> Result<Row, StoreError> {
         let document = loose(id, source);
-        let columns = self.columns;
         let refused = |error: &dyn fmt::Display| {
             let DocumentId { index, id } = &document.id;
             StoreError::new(
@@ -71,42 +138,41 @@ impl Rows {
             )
         };
         serde_json::from_str::<IgnoredAny>(&document.source).map_err(|error| refused(&error))?;
-        let mut fields = TantivyDocument::default();
         let term = &mut self.term;
+        let (mut terms, mut text) = (Terms::default(), String::new());
         let mut room = document.source.len() * MAX_GROWTH;
         leaves(&document.source, |path, value| {
+            if schema::is_fact(path) {
+                return;
+            }
             schema::term(path, value, term);
             room = room.saturating_sub(term.len());
             if room > 0 {
-                fields.add_text(columns.values, &*term);
-                fields.add_text(columns.words, value);
+                terms.push(term);
+                words::push(value, &mut text);
             }
         })
         .map_err(|error| refused(&error))?;
         let facts = self.facts(&document).map_err(|error| refused(&error))?;
-        let DocumentId { index, .. } = &document.id;
-        fields.add_text(columns.key, schema::key(&document.id));
-        fields.add_text(columns.index, index);
-        fields.add_text(columns.source, &document.source);
-        if let Some(time) = facts.time {
-            fields.add_i64(columns.time, time);
-        }
         let known = [
-            (Fact::Index, Some(&**index)),
+            (Fact::Index, Some(&*document.id.index)),
             (Fact::Host, facts.host.as_deref()),
             (Fact::User, facts.user.as_deref()),
         ];
         for (fact, value) in known {
             if let Some(value) = value {
                 schema::term(&fact.path(), value, &mut self.term);
-                fields.add_text(columns.values, &self.term);
+                terms.push(&self.term);
             }
         }
         Ok(Row {
+            key: schema::key(&document.id),
             id: document.id,
             source: document.source,
             only_new: false,
-            fields,
+            time: facts.time,
+            terms,
+            words: text,
         })
     }
 

@@ -201,9 +201,7 @@ impl Snapshot {
             Scope::Host => Fact::Host,
             Scope::User => Fact::User,
         };
-        let mut term = String::new();
-        schema::term(&fact.path(), &window.entity, &mut term);
-        let term = tantivy::Term::from_field_text(self.columns.values, &term);
+        let term = self.columns.value_term(&fact.path(), &window.entity);
         let mut found: Vec<(i64, u64, DocAddress)> = Vec::new();
         for (segment, fits) in self.fitting(&Sources::all()) {
             let index = segment

@@ -6,13 +6,14 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
+use super::error;
 use super::row::{Row, Rows};
 use super::snapshot::Snapshot;
 use crate::alert::AlertLevel;
 use crate::document::{Document, DocumentId, Version};
 use crate::finding::Verdict;
 use crate::store::findings::Record;
-use crate::store::{FINDINGS_INDEX, Outcome, StoreError, StoreErrorKind, patch};
+use crate::store::{FINDINGS_INDEX, Outcome, StoreError, patch};
 
 /// A write that waits for a commit.
 #[derive(Clone)]
@@ -95,7 +96,7 @@ impl Stage<'_> {
         document: &Document,
         change: &Map<String, Value>,
     ) -> Result<bool, StoreError> {
-        let Some(source) = patch::patch(&document.source, change).map_err(damaged)? else {
+        let Some(source) = patch::patch(&document.source, change).map_err(error::damaged)? else {
             return Ok(false);
         };
         let row = self.rows.row(document.id.clone(), source)?;
@@ -127,7 +128,7 @@ impl Stage<'_> {
 
     /// Whether the document had to be written.
     fn raise(&mut self, document: &Document, verdict: &Verdict) -> Result<bool, StoreError> {
-        let standing = self.rows.facts(document).map_err(damaged)?.standing;
+        let standing = self.rows.facts(document).map_err(error::damaged)?.standing;
         match &verdict.patch {
             Some(_) if standing.ignored => Ok(false),
             Some(change) if verdict.takes_back && standing.is_unsettled() => {
@@ -145,7 +146,7 @@ impl Stage<'_> {
             .current(&id)?
             .and_then(|document| serde_json::from_str(&document.source).ok());
         if let Some(record) = Record::after(verdict, before.as_ref()) {
-            let source = serde_json::to_string(&record).map_err(damaged)?;
+            let source = serde_json::to_string(&record).map_err(error::damaged)?;
             let row = self.rows.row(id, source.into())?;
             self.write(row);
         }
@@ -161,11 +162,4 @@ fn never_lower(change: &Map<String, Value>, standing: AlertLevel) -> Map<String,
         change.shift_remove("AlertLevel");
     }
     change
-}
-
-fn damaged(error: impl std::fmt::Display) -> StoreError {
-    StoreError::new(
-        StoreErrorKind::Corrupt,
-        format!("the stored document cannot be read: {error}"),
-    )
 }
