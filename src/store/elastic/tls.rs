@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::client::{bad, unavailable};
+use crate::hex::hex;
 use crate::store::StoreError;
 
 /// The certificate, as PEM, whose SHA-256 is the fingerprint, among those the server presents.
@@ -41,14 +42,9 @@ pub(super) async fn pinned(
     let chain = tokio::time::timeout(timeout, presented(url))
         .await
         .map_err(|_| unavailable(format!("cannot reach {url}: no answer in time")))??;
-    let found = chain.iter().find(|certificate| {
-        let digest = Sha256::digest(certificate);
-        digest
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
-            == wanted
-    });
+    let found = chain
+        .iter()
+        .find(|certificate| hex(&Sha256::digest(certificate)) == wanted);
     match found {
         Some(certificate) => Ok(pem(certificate)),
         None => Err(bad(format!(
