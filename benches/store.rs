@@ -1,6 +1,6 @@
 //! Figures of the embedded store, printed: load, feed, update, small commits, search, memory.
-//! `cargo bench --bench store -- [FOLDER [DOCUMENTS]]`; the folder holds recordings to load (zips
-//! of NDJSON), without one events are made up. Writes to a temporary folder of the disk it runs on.
+//! `cargo bench --bench store -- [FOLDER [DOCUMENTS]]`; the folder holds recordings to load (zip or
+//! NDJSON), without one events are made up. Writes to a temporary folder of the disk it runs on.
 
 #![expect(
     clippy::print_stdout,
@@ -8,8 +8,6 @@
     reason = "a bench prints its figures, and stops where it cannot measure"
 )]
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,9 +18,8 @@ use picket::finding::{Finding, Verdict};
 use picket::store::embedded::Embedded;
 use picket::store::{Aggregation, Checkpoint, NewDocument, Progress, Search, Sources, Store};
 
-/// Documents in one `add`, and how many of them are under way at a time: as `picket load` does.
-const BATCH: usize = 2_500;
-const IN_FLIGHT: usize = 4;
+/// Documents in one `add`, two of which are under way at a time.
+const BATCH: usize = 5_000;
 
 #[tokio::main]
 async fn main() {
@@ -32,24 +29,24 @@ async fn main() {
         .next()
         .and_then(|n| n.parse().ok())
         .unwrap_or(100_000);
-    let dir = tempfile::tempdir().unwrap();
-    let events = dir.path().join("events.ndjson");
-    let mut out = BufWriter::new(File::create(&events).unwrap());
-    let count = match &folder {
-        Some(folder) => record(folder, count, &mut out),
-        None => {
-            (0..count).for_each(|number| writeln!(out, "{}", made_up(number)).unwrap());
-            count
-        }
+    let sources = match &folder {
+        Some(folder) => recorded(folder, count),
+        None => (0..count).map(made_up).collect(),
     };
-    out.flush().unwrap();
-    let bytes = events.metadata().unwrap().len();
-    println!("{count} documents of {} bytes", bytes / count.max(1) as u64);
-    println!("  memory before {}", memory());
-    let dir = dir.path().join("store");
-    let store = Arc::new(Embedded::open(&dir).unwrap());
-    load(&store, &events, count).await;
-    println!("  disk {} MB, memory {}", size(&dir) / 1_000_000, memory());
+    let bytes: usize = sources.iter().map(|s| s.len()).sum();
+    println!(
+        "{} documents of {} bytes",
+        sources.len(),
+        bytes / sources.len().max(1)
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(Embedded::open(dir.path()).unwrap());
+    load(&store, sources).await;
+    println!(
+        "  disk {} MB, memory {}",
+        size(dir.path()) / 1_000_000,
+        memory()
+    );
     let newest = feed(&*store).await;
     small_commits(&store).await;
     update(&*store, &newest).await;
@@ -57,33 +54,35 @@ async fn main() {
     println!("  memory {}", memory());
 }
 
-/// Writes the lines of the recordings in a folder, until there are enough; how many there were.
-fn record(folder: &Path, count: usize, out: &mut impl Write) -> usize {
-    let mut written = 0;
+/// The lines of all recordings in a folder, again and again until there are enough.
+fn recorded(folder: &Path, count: usize) -> Vec<Box<str>> {
+    let mut sources: Vec<Box<str>> = Vec::new();
     for entry in walkdir::WalkDir::new(folder).sort_by_file_name() {
         let entry = entry.unwrap();
-        if entry.path().extension().is_none_or(|e| e != "zip") {
-            continue;
-        }
-        let file = File::open(entry.path()).unwrap();
-        let Ok(mut archive) = zip::ZipArchive::new(file) else {
+        let Ok(file) = std::fs::File::open(entry.path()) else {
             continue;
         };
-        for number in 0..archive.len() {
-            let Ok(member) = archive.by_index(number) else {
+        if entry.path().extension().is_some_and(|e| e == "zip") {
+            let Ok(mut archive) = zip::ZipArchive::new(file) else {
                 continue;
             };
-            let lines = BufReader::new(member).lines().map_while(Result::ok);
-            for line in lines.filter(|line| line.starts_with('{')) {
-                if written == count {
-                    return written;
-                }
-                writeln!(out, "{line}").unwrap();
-                written += 1;
+            for number in 0..archive.len() {
+                let Ok(member) = archive.by_index(number) else {
+                    continue;
+                };
+                let Ok(text) = std::io::read_to_string(member) else {
+                    continue;
+                };
+                let lines = text.lines().filter(|line| line.starts_with('{'));
+                sources.extend(lines.map(Box::from));
             }
         }
+        if sources.len() >= count {
+            break;
+        }
     }
-    written
+    sources.truncate(count);
+    sources
 }
 
 fn made_up(number: usize) -> Box<str> {
@@ -101,23 +100,23 @@ fn made_up(number: usize) -> Box<str> {
     .into()
 }
 
-async fn load(store: &Arc<Embedded>, events: &Path, count: usize) {
+async fn load(store: &Arc<Embedded>, sources: Vec<Box<str>>) {
+    let count = sources.len();
     let started = Instant::now();
     let mut under_way = tokio::task::JoinSet::new();
-    let lines = BufReader::new(File::open(events).unwrap()).lines();
-    let mut lines = lines.map(Result::unwrap).enumerate().peekable();
-    while lines.peek().is_some() {
-        let batch: Vec<NewDocument> = lines
+    let mut sources = sources.into_iter().enumerate().peekable();
+    while sources.peek().is_some() {
+        let batch: Vec<NewDocument> = sources
             .by_ref()
             .take(BATCH)
             .map(|(number, source)| NewDocument {
                 index: "logs".into(),
                 id: Some(format!("{number:08}")),
                 replace: false,
-                source: source.into(),
+                source,
             })
             .collect();
-        if under_way.len() == IN_FLIGHT {
+        if under_way.len() == 2 {
             under_way.join_next().await.unwrap().unwrap();
         }
         let store = Arc::clone(store);
