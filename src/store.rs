@@ -4,7 +4,9 @@
 pub mod elastic;
 pub mod embedded;
 pub mod findings;
+mod glob;
 pub mod patch;
+mod query;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

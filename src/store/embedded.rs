@@ -8,8 +8,6 @@ mod committer;
 mod error;
 mod eval;
 mod find;
-mod glob;
-mod query;
 mod row;
 mod schema;
 mod snapshot;

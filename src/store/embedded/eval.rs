@@ -2,7 +2,6 @@
 //! terms of a field stand side by side in the index, so that wildcards and ranges read only that
 //! field's values; the time that this may take is bounded.
 
-use std::ops::Bound;
 use std::time::{Duration, Instant};
 
 use tantivy::query::{EnableScoring, PhraseQuery, Query as _, TermQuery};
@@ -11,13 +10,12 @@ use tantivy::tokenizer::TokenStream;
 use tantivy::{DocSet, InvertedIndexReader, TERMINATED, Term};
 
 use super::bits::Bits;
-use super::check::{Check, moment, no_time};
-use super::query::{Query, Test};
+use super::check::Check;
 use super::schema::{self, Fact, Told};
 use super::snapshot::{Segment, Snapshot};
 use super::{error, words};
+use crate::store::query::{Name, Query, Test, range};
 use crate::store::{StoreError, StoreErrorKind};
-use crate::taxonomy::paths;
 use crate::taxonomy::read::leaves;
 
 /// How long one search may take.
@@ -31,17 +29,14 @@ pub(super) enum Place {
     Paths(Vec<String>),
 }
 
-/// Where to look for a field, by its Sigma name, its path, or one of the names every document
-/// has. Names are compared without case.
+/// Where to look for a field by that name.
 pub(super) fn place(name: &str) -> Place {
-    let mut path = String::new();
-    schema::push_lower(name, &mut path);
-    match path.as_str() {
-        "time" | "@timestamp" => Place::Time,
-        "host" | "computer" => Place::Paths(vec![Fact::Host.path()]),
-        "user" => Place::Paths(vec![Fact::User.path()]),
-        "index" | "_index" => Place::Paths(vec![Fact::Index.path()]),
-        _ => Place::Paths(paths(name).iter().map(|path| path.to_lowercase()).collect()),
+    match Name::of(name) {
+        Name::Time => Place::Time,
+        Name::Host => Place::Paths(vec![Fact::Host.path()]),
+        Name::User => Place::Paths(vec![Fact::User.path()]),
+        Name::Index => Place::Paths(vec![Fact::Index.path()]),
+        Name::Field(paths) => Place::Paths(paths.iter().map(|path| path.to_lowercase()).collect()),
     }
 }
 
@@ -126,23 +121,7 @@ impl<'s> Eval<'s> {
     }
 
     fn time(&self, test: &Test, segment: &Segment) -> Result<Bits, StoreError> {
-        let (from, to) = match test {
-            Test::Exists => (i64::MIN, i64::MAX),
-            Test::Equals(text) => (moment(text)?, moment(text)?),
-            Test::Between(from, to) => (
-                match from {
-                    Bound::Included(from) => moment(from)?,
-                    Bound::Excluded(from) => moment(from)?.saturating_add(1),
-                    Bound::Unbounded => i64::MIN,
-                },
-                match to {
-                    Bound::Included(to) => moment(to)?,
-                    Bound::Excluded(to) => moment(to)?.saturating_sub(1),
-                    Bound::Unbounded => i64::MAX,
-                },
-            ),
-            Test::Fits(_) => return Err(no_time("a pattern")),
-        };
+        let (from, to) = range::span(test)?;
         let mut bits = Bits::none(segment.reader.max_doc());
         let times = |doc: u32| segment.time.first(doc);
         (0..segment.reader.max_doc())
@@ -164,7 +143,7 @@ impl<'s> Eval<'s> {
         match test {
             Test::Exists => values("", &Check::Any),
             Test::Fits(glob) => values(&glob.head(), &Check::fits(glob)),
-            Test::Between(from, to) => values("", &Check::between(from, to)),
+            Test::Between(from, to) => values("", &Check::Between(range::Range::new(from, to))),
             Test::Equals(value) => {
                 let index = self.inverted(segment, self.snapshot.columns.values)?;
                 let term = self.snapshot.columns.value_term(path, value);

@@ -8,11 +8,11 @@ use tantivy::DocAddress;
 
 use super::bits::Bits;
 use super::eval::{Eval, Place, each_doc, place};
-use super::query::{Query, parse};
 use super::row::Rows;
 use super::schema::{self, Fact};
 use super::snapshot::{Segment, Snapshot};
 use crate::document::Document;
+use crate::store::query::{Query, parse};
 use crate::store::{Aggregation, Found, Search, Sort, Sources, StoreError, StoreErrorKind};
 use crate::taxonomy::read::leaves;
 

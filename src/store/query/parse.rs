@@ -1,9 +1,7 @@
-//! Reads a query string into a [`Query`]. Bounded in length, depth and number of parts; knows
-//! nothing of what is stored.
+//! Reads a query string into a [`Query`]: how its parts are joined. Bounded in length, depth and
+//! number of parts.
 
-use std::ops::Bound;
-
-use super::glob::Glob;
+use super::Query;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// The longest query in bytes.
@@ -13,43 +11,11 @@ const MAX_DEPTH: usize = 32;
 /// How many words, values and ranges there may be.
 const MAX_PARTS: usize = 256;
 
-/// What is asked.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Query {
-    /// Everything.
-    All,
-    /// All of them.
-    And(Vec<Self>),
-    /// One of them.
-    Or(Vec<Self>),
-    /// Not that.
-    Not(Box<Self>),
-    /// A field, by its name as it was written, has such a value.
-    Field(String, Test),
-    /// These words one after the other, in any value.
-    Words(String),
-    /// A value that holds this.
-    Anywhere(Glob),
-}
-
-/// What a value is put to.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Test {
-    /// There is one.
-    Exists,
-    /// It is this, without case.
-    Equals(String),
-    /// It fits, without case.
-    Fits(Glob),
-    /// It lies between.
-    Between(Bound<String>, Bound<String>),
-}
-
 /// Reads a query string. Empty: everything.
 ///
 /// # Errors
 /// `BadRequest`, with the position and what is missing there.
-pub(super) fn parse(text: &str) -> Result<Query, StoreError> {
+pub(in crate::store) fn parse(text: &str) -> Result<Query, StoreError> {
     if text.len() > MAX_LENGTH {
         return Err(StoreError::new(
             StoreErrorKind::BadRequest,
@@ -74,25 +40,19 @@ pub(super) fn parse(text: &str) -> Result<Query, StoreError> {
     }
 }
 
-struct Parser<'t> {
+pub(super) struct Parser<'t> {
     text: &'t str,
-    at: usize,
+    pub(super) at: usize,
     depth: usize,
     parts: usize,
 }
 
-/// A word as it is written, and whether it holds a wildcard.
-struct Word {
-    text: String,
-    glob: Option<Glob>,
-}
-
 impl<'t> Parser<'t> {
-    fn rest(&self) -> &'t str {
+    pub(super) fn rest(&self) -> &'t str {
         self.text.get(self.at..).unwrap_or_default()
     }
 
-    fn wrong(&self, what: &str) -> StoreError {
+    pub(super) fn wrong(&self, what: &str) -> StoreError {
         let position = self.text.get(..self.at).map_or(0, |t| t.chars().count()) + 1;
         StoreError::new(
             StoreErrorKind::BadRequest,
@@ -100,13 +60,13 @@ impl<'t> Parser<'t> {
         )
     }
 
-    fn space(&mut self) {
+    pub(super) fn space(&mut self) {
         let rest = self.rest();
         self.at += rest.len() - rest.trim_start().len();
     }
 
     /// Passes over `sign` if it stands here.
-    fn take(&mut self, sign: &str) -> bool {
+    pub(super) fn take(&mut self, sign: &str) -> bool {
         let there = self.rest().starts_with(sign);
         if there {
             self.at += sign.len();
@@ -115,7 +75,7 @@ impl<'t> Parser<'t> {
     }
 
     /// Passes over a word such as `AND`, if it stands here by itself.
-    fn take_word(&mut self, word: &str) -> bool {
+    pub(super) fn take_word(&mut self, word: &str) -> bool {
         let there = self.rest().strip_prefix(word).is_some_and(|after| {
             after
                 .chars()
@@ -244,146 +204,6 @@ impl<'t> Parser<'t> {
             None => Query::Words(word.text),
         })
     }
-
-    fn test(&mut self) -> Result<Test, StoreError> {
-        let rest = self.rest();
-        if rest.starts_with('"') {
-            return Ok(Test::Equals(self.quoted()?));
-        }
-        if rest.starts_with(['[', '{']) {
-            return self.range();
-        }
-        for (sign, inclusive, below) in [
-            (">=", true, false),
-            ("<=", true, true),
-            (">", false, false),
-            ("<", false, true),
-        ] {
-            if self.take(sign) {
-                let end = self.end(inclusive)?;
-                return Ok(if below {
-                    Test::Between(Bound::Unbounded, end)
-                } else {
-                    Test::Between(end, Bound::Unbounded)
-                });
-            }
-        }
-        let word = self.word()?;
-        Ok(match word.glob {
-            Some(glob) if glob.fits_everything() => Test::Exists,
-            Some(glob) => Test::Fits(glob),
-            None => Test::Equals(word.text),
-        })
-    }
-
-    /// `[a TO b]`; `{` and `}` leave the ends out, `*` leaves a side open.
-    fn range(&mut self) -> Result<Test, StoreError> {
-        let from_in = self.rest().starts_with('[');
-        self.at += 1;
-        self.space();
-        let from = self.end(from_in)?;
-        self.space();
-        if !self.take_word("TO") {
-            return Err(self.wrong("`TO` is missing; a range is `[a TO b]`"));
-        }
-        let to = self.end(true)?;
-        self.space();
-        let to_in = self.take("]");
-        if !to_in && !self.take("}") {
-            return Err(self.wrong("`]` is missing; a range is `[a TO b]`"));
-        }
-        let to = match to {
-            Bound::Included(to) if !to_in => Bound::Excluded(to),
-            to => to,
-        };
-        Ok(Test::Between(from, to))
-    }
-
-    fn end(&mut self, inclusive: bool) -> Result<Bound<String>, StoreError> {
-        let text = if self.rest().starts_with('"') {
-            self.quoted()?
-        } else {
-            let word = self.word()?;
-            match word.glob {
-                Some(glob) if glob.fits_everything() => return Ok(Bound::Unbounded),
-                Some(_) => return Err(self.wrong("a range has no wildcards but a single `*`")),
-                None => word.text,
-            }
-        };
-        Ok(if inclusive {
-            Bound::Included(text)
-        } else {
-            Bound::Excluded(text)
-        })
-    }
-
-    fn quoted(&mut self) -> Result<String, StoreError> {
-        let start = self.at;
-        self.at += 1;
-        let mut text = String::new();
-        let mut chars = self.rest().char_indices();
-        while let Some((at, char)) = chars.next() {
-            match char {
-                '"' => {
-                    self.at += at + 1;
-                    return Ok(text);
-                }
-                '\\' => match chars.clone().next() {
-                    Some((_, next)) if next == '"' || next == '\\' => {
-                        text.push(next);
-                        chars.next();
-                    }
-                    _ => text.push('\\'),
-                },
-                c => text.push(c),
-            }
-        }
-        self.at = start;
-        Err(self.wrong("the closing `\"` is missing"))
-    }
-
-    /// A word up to a space or bracket. A backslash takes the meaning of the sign after it; before
-    /// a letter it is itself, so that paths can be written as they are.
-    fn word(&mut self) -> Result<Word, StoreError> {
-        let mut text = String::new();
-        let mut glob = Glob::default();
-        let mut wild = false;
-        let mut chars = self.rest().char_indices().peekable();
-        let mut length = self.rest().len();
-        while let Some((at, char)) = chars.next() {
-            match char {
-                '\\' => {
-                    let sign = chars.next_if(|(_, c)| !c.is_alphanumeric() && *c != '_');
-                    let plain = sign.map_or('\\', |(_, c)| c);
-                    text.push(plain);
-                    glob.push(plain);
-                }
-                '*' | '?' => {
-                    wild = true;
-                    text.push(char);
-                    if char == '*' {
-                        glob.push_any();
-                    } else {
-                        glob.push_one();
-                    }
-                }
-                c if c.is_whitespace() || "()[]{}\"".contains(c) => {
-                    length = at;
-                    break;
-                }
-                c => {
-                    text.push(c);
-                    glob.push(c);
-                }
-            }
-        }
-        self.at += length;
-        if text.is_empty() {
-            return Err(self.wrong("a word, a value or `(` is missing"));
-        }
-        let glob = wild.then_some(glob);
-        Ok(Word { text, glob })
-    }
 }
 
 fn one_or(mut parts: Vec<Query>, many: fn(Vec<Query>) -> Query) -> Query {
@@ -395,6 +215,9 @@ fn one_or(mut parts: Vec<Query>, many: fn(Vec<Query>) -> Query) -> Query {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Bound;
+
+    use super::super::Test;
     use super::*;
 
     fn words(text: &str) -> Query {
