@@ -12,7 +12,7 @@ use rustc_hash::FxHashMap;
 pub use event::{Event, Kind, Slots, Value};
 pub use log_source::{LogSource, Route};
 pub use read::{ReadError, Reader};
-pub use shape::paths;
+pub use shape::{accounts, paths, times};
 
 /// A Sigma field name, interned by [`Fields`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,13 +5,18 @@
 mod bulk;
 mod client;
 mod coverage;
+mod dsl;
 mod feed;
+mod hits;
+mod search;
 mod server;
 mod shards;
 mod state;
 mod times;
 mod tls;
+mod types;
 mod verdicts;
+mod window;
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
@@ -276,7 +281,7 @@ impl Store for Elastic {
     }
 
     async fn window(&self, window: &Window) -> Result<Vec<Document>, StoreError> {
-        Err(bad(format!("not yet: {window:?}")))
+        search::window(&self.client, window).await
     }
 
     async fn apply(&self, verdicts: &[Verdict]) -> Result<Vec<Outcome>, StoreError> {
@@ -345,7 +350,7 @@ impl Store for Elastic {
     }
 
     async fn find(&self, search: &Search) -> Result<Found, StoreError> {
-        Err(bad(format!("not yet: {search:?}")))
+        search::find(&self.client, search).await
     }
 
     async fn waiting(&self, sources: &Sources, since: &Checkpoint) -> Result<Waiting, StoreError> {

@@ -10,6 +10,31 @@ pub(super) struct Glob {
     pieces: Vec<Vec<Option<char>>>,
 }
 
+/// What a pattern is written with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sign {
+    /// This character, in lower case.
+    Char(char),
+    /// Any character.
+    One,
+    /// Any text.
+    Any,
+}
+
+impl FromIterator<Sign> for Glob {
+    fn from_iter<I: IntoIterator<Item = Sign>>(signs: I) -> Self {
+        let mut glob = Self::default();
+        for sign in signs {
+            match sign {
+                Sign::Char(char) => glob.push(char),
+                Sign::One => glob.push_one(),
+                Sign::Any => glob.push_any(),
+            }
+        }
+        glob
+    }
+}
+
 impl Glob {
     /// Adds a character that stands for itself.
     pub(super) fn push(&mut self, char: char) {
@@ -41,6 +66,23 @@ impl Glob {
         self.pieces.insert(0, Vec::new());
         self.pieces.push(Vec::new());
         self
+    }
+
+    /// Its signs, one after the other.
+    pub(super) fn signs(&self) -> impl Iterator<Item = Sign> {
+        self.pieces.iter().enumerate().flat_map(|(number, piece)| {
+            let star = (number > 0).then_some(Sign::Any);
+            let sign = |sign: &Option<char>| sign.map_or(Sign::One, Sign::Char);
+            star.into_iter().chain(piece.iter().map(sign))
+        })
+    }
+
+    /// What stands before and after its first backslash, if there is one.
+    pub(super) fn split(&self) -> Option<(Self, Self)> {
+        let signs: Vec<Sign> = self.signs().collect();
+        let at = signs.iter().position(|sign| *sign == Sign::Char('\\'))?;
+        let glob = |signs: &[Sign]| signs.iter().copied().collect();
+        Some((glob(signs.get(..at)?), glob(signs.get(at + 1..)?)))
     }
 
     /// Whether there are only stars.

@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 
 use super::{FieldId, Fields};
 
-pub use paths::paths;
+pub use paths::{accounts, paths, times};
 
 /// How well a place names a field; of several the best wins, and equals are put together.
 pub(super) mod rank {

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::places;
+use super::{Aside, places};
 
 /// The paths (keys joined by dots) at which a document may have a field, the surest first: its own
 /// name first. Names are compared without case.
@@ -36,6 +36,38 @@ pub fn paths(field: &str) -> Vec<String> {
     paths
 }
 
+/// The pairs of paths at which a document may have a user's domain and name, where it has them apart.
+pub fn accounts() -> Vec<(String, String)> {
+    let apart = |domain: Aside, name: Aside| {
+        let at = |aside: Aside, table: &'static [(&'static str, Aside)]| {
+            let is = move |(_, a): &&(&'static str, Aside)| *a == aside;
+            table.iter().filter(is).map(|(path, _)| *path)
+        };
+        let mut pairs: Vec<(String, String)> = at(domain, places::ASIDES)
+            .zip(at(name, places::ASIDES))
+            .map(|(domain, name)| (domain.to_owned(), name.to_owned()))
+            .collect();
+        for container in places::CONTAINERS.iter().filter(|at| !at.contains('*')) {
+            let in_data = at(domain, places::ACCOUNTS).zip(at(name, places::ACCOUNTS));
+            pairs.extend(in_data.map(|(d, n)| (join(container, d), join(container, n))));
+        }
+        pairs
+    };
+    let mut pairs = apart(Aside::UserDomain, Aside::UserName);
+    pairs.extend(apart(Aside::SubjectDomain, Aside::SubjectUser));
+    pairs.extend(apart(Aside::TargetDomain, Aside::TargetUser));
+    pairs.extend(apart(Aside::HeaderDomain, Aside::HeaderUser));
+    pairs
+}
+
+/// The paths at which a document may have its event time.
+pub fn times() -> Vec<String> {
+    let containers = places::CONTAINERS.iter().filter(|at| !at.contains('*'));
+    let data = containers.map(|container| join(container, "UtcTime"));
+    let header = places::TIMES.iter().map(|path| (*path).to_owned());
+    header.chain(data).collect()
+}
+
 fn join(container: &str, name: &str) -> String {
     if container.is_empty() {
         name.to_owned()
@@ -62,5 +94,25 @@ mod tests {
         }
         assert!(super::paths("commandline").contains(&"command".to_owned()));
         assert_eq!(super::paths("a.b"), ["a.b"]);
+    }
+
+    #[test]
+    fn pairs_the_halves_of_a_user() {
+        let pairs = accounts();
+        for (domain, name) in [
+            ("user.domain", "user.name"),
+            (
+                "winlog.event_data.SubjectDomainName",
+                "winlog.event_data.SubjectUserName",
+            ),
+            ("winlog.user.domain", "winlog.user.name"),
+            ("Domain", "AccountName"),
+        ] {
+            assert!(
+                pairs.contains(&(domain.to_owned(), name.to_owned())),
+                "{name}"
+            );
+        }
+        assert!(times().contains(&"winlog.event_data.UtcTime".to_owned()));
     }
 }
