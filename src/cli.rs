@@ -8,6 +8,7 @@ pub mod exit;
 pub mod finding;
 pub mod load;
 pub mod progress;
+pub mod role;
 pub mod run;
 pub mod scan;
 pub mod search;
@@ -93,6 +94,8 @@ enum Command {
     Check(check::Args),
     /// Show what is stored, what was judged and what waits.
     Status(status::Args),
+    /// Print the role that Picket needs on a cluster.
+    Role(role::Args),
     /// Train the model of the module lateral-commands.
     Train(train::Args),
     /// Print completions for a shell.
@@ -163,6 +166,7 @@ impl Cli {
             Command::Scan(args) => scan::run(&args, config, output),
             Command::Search(args) => search::run(&args, config, self.output),
             Command::Status(args) => status::run(&args, config, output),
+            Command::Role(args) => role::run(&args, &config, output),
             Command::Train(args) => train::run(&args, output),
             Command::Check(_) | Command::Completions { .. } => Ok(Exit::Done),
         }

@@ -455,12 +455,23 @@ fn run_sweeps_on_schedule() {
 }
 
 #[test]
+fn roles_are_for_what_is_swept() {
+    let folder = folder();
+    let role = picket(folder.path(), &["role"]);
+    assert!(role.out.starts_with("POST _security/role/picket\n{"));
+    assert!(role.out.contains("winlogbeat-*"));
+    let args = ["role", "--for", "opensearch", "logs-a", "-o", "json"];
+    let role = &picket(folder.path(), &args).json()[0];
+    assert_eq!(role["index_permissions"][0]["index_patterns"][0], "logs-a");
+}
+
+#[test]
 fn help_names_examples_and_exit_codes() {
     let folder = folder();
     let help = picket(folder.path(), &["--help"]);
     insta::assert_snapshot!(help.out);
     for command in [
-        "load", "sweep", "run", "scan", "search", "check", "status", "train",
+        "load", "sweep", "run", "scan", "search", "check", "status", "role", "train",
     ] {
         let help = picket(folder.path(), &[command, "--help"]);
         assert!(

@@ -1,0 +1,101 @@
+//! The least that Picket must be allowed on a cluster, as the cluster takes it. Asks nothing.
+//!
+//! Picket never deletes a document, so it is not allowed to: on Elasticsearch `index` and
+//! `auto_configure` (the mapping of `AlertLevel` and `picket`) stand where `write` would do.
+
+use serde_json::{Value, json};
+
+use super::{Kind, STATE_INDEX};
+use crate::store::FINDINGS_INDEX;
+
+/// A role: the request that makes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Role {
+    /// Method and path.
+    pub request: &'static str,
+    /// The body.
+    pub body: Value,
+}
+
+impl Role {
+    /// The role for those index patterns.
+    pub fn new(kind: Kind, sources: &[String]) -> Self {
+        match kind {
+            Kind::Elasticsearch => Self {
+                request: "POST _security/role/picket",
+                body: elasticsearch(sources),
+            },
+            Kind::OpenSearch => Self {
+                request: "PUT _plugins/_security/api/roles/picket",
+                body: opensearch(sources),
+            },
+        }
+    }
+}
+
+fn elasticsearch(sources: &[String]) -> Value {
+    json!({
+        "cluster": ["monitor"],
+        "indices": [
+            {
+                "names": sources,
+                "privileges": [
+                    "read", "view_index_metadata", "monitor", "maintenance", "index",
+                    "auto_configure",
+                ],
+            },
+            {
+                "names": [FINDINGS_INDEX, STATE_INDEX],
+                "privileges": [
+                    "read", "view_index_metadata", "monitor", "maintenance", "index",
+                    "create_index",
+                ],
+            },
+        ],
+    })
+}
+
+fn opensearch(sources: &[String]) -> Value {
+    let both = [
+        "indices:data/read/*",
+        "indices:data/write/bulk*",
+        "indices:data/write/index",
+        "indices:data/write/update",
+        "indices:admin/mapping/*put",
+        "indices:admin/refresh*",
+        "indices:monitor/stats",
+    ];
+    let own = [&both[..], &["indices:admin/create"]].concat();
+    json!({
+        // Requests that name several indices are allowed as such first.
+        "cluster_permissions": [
+            "cluster:monitor/main",
+            "indices:data/read/mget",
+            "indices:data/read/msearch",
+            "indices:data/write/bulk",
+        ],
+        "index_permissions": [
+            { "index_patterns": sources, "allowed_actions": both },
+            { "index_patterns": [FINDINGS_INDEX, STATE_INDEX], "allowed_actions": own },
+        ],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roles_never_delete() {
+        for kind in [Kind::Elasticsearch, Kind::OpenSearch] {
+            let role = Role::new(kind, &["winlogbeat-*".into()]);
+            let text = role.body.to_string();
+            for never in ["delete", "\"write\"", "\"all\"", "\"manage\"", "write/*"] {
+                assert!(!text.contains(never), "{kind:?} {never}");
+            }
+            for named in ["winlogbeat-*", FINDINGS_INDEX, STATE_INDEX] {
+                assert!(text.contains(named), "{kind:?} {named}");
+            }
+        }
+    }
+}
