@@ -210,8 +210,6 @@ fn verdict(document: &Document) -> Verdict {
         rule_id: "rule".into(),
         rule: "A rule".into(),
         level: Level::High,
-        stood: AlertLevel::None,
-        takes_back: false,
         alert_level: AlertLevel::Suspicious,
         techniques: Vec::new().into(),
         score: None,
@@ -222,6 +220,8 @@ fn verdict(document: &Document) -> Verdict {
     Verdict {
         document: document.id.clone(),
         version: document.version,
+        stood: AlertLevel::None,
+        takes_back: false,
         alert_level: AlertLevel::Suspicious,
         patch: patch.as_object().cloned(),
         judged: "digest".into(),

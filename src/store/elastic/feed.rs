@@ -130,10 +130,9 @@ pub(super) async fn read(
         if let Some(average) = bytes.checked_div(count) {
             pace.bytes = average.max(1);
         }
-        pace.numbers = if count == 0 {
-            pace.numbers.saturating_mul(8)
-        } else {
-            ((next - from) / count).clamp(1, MAX_SPAN)
+        pace.numbers = match (next - from).checked_div(count) {
+            None => pace.numbers.saturating_mul(8),
+            Some(average) => average.clamp(1, MAX_SPAN),
         };
         if count > 0 {
             return Ok(Part {
