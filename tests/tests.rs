@@ -9,6 +9,7 @@
 )]
 
 mod cli;
+mod elastic_faults;
 mod input;
 mod lateral_commands;
 mod modules;

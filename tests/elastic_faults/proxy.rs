@@ -1,0 +1,94 @@
+//! A proxy on loopback that does to answers what networks and busy servers do: cuts, delays,
+//! truncates, refuses. Every mishap is chosen by the seed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::Chance;
+
+/// A running proxy.
+pub(super) struct Proxy {
+    pub(super) port: u16,
+    /// Whether it misbehaves.
+    pub(super) faulty: Arc<AtomicBool>,
+    /// Connections cut, delayed, or refused so far.
+    pub(super) mishaps: Arc<AtomicUsize>,
+}
+
+enum Mishap {
+    /// The connection ends after that many bytes of answers.
+    Cut(usize),
+    /// The answers come that much later.
+    Delay(Duration),
+    /// The first request is answered with that status and never reaches the server.
+    Refuse(u16),
+}
+
+/// Starts a proxy before the server at `target`.
+pub(super) async fn start(target: String, seed: u64) -> Proxy {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let faulty = Arc::new(AtomicBool::new(true));
+    let mishaps = Arc::new(AtomicUsize::new(0));
+    let proxy = Proxy {
+        port,
+        faulty: Arc::clone(&faulty),
+        mishaps: Arc::clone(&mishaps),
+    };
+    tokio::spawn(async move {
+        let mut chance = Chance(seed);
+        while let Ok((client, _)) = listener.accept().await {
+            let mishap = match chance.below(10) {
+                _ if !faulty.load(Ordering::SeqCst) => None,
+                0 | 1 => Some(Mishap::Cut(chance.below(60_000))),
+                2 => Some(Mishap::Delay(Duration::from_millis(
+                    chance.below(400) as u64
+                ))),
+                3 => Some(Mishap::Refuse([429, 502, 503, 504][chance.below(4)])),
+                _ => None,
+            };
+            mishaps.fetch_add(usize::from(mishap.is_some()), Ordering::SeqCst);
+            tokio::spawn(serve(client, target.clone(), mishap));
+        }
+    });
+    proxy
+}
+
+async fn serve(mut client: TcpStream, target: String, mishap: Option<Mishap>) {
+    if let Some(Mishap::Refuse(status)) = mishap {
+        let mut request = [0; 4096];
+        let _ = client.read(&mut request).await;
+        let answer =
+            format!("HTTP/1.1 {status} Busy\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{{}}");
+        let _ = client.write_all(answer.as_bytes()).await;
+        return;
+    }
+    let Ok(server) = TcpStream::connect(target).await else {
+        return;
+    };
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let asking = tokio::spawn(async move {
+        let _ = tokio::io::copy(&mut from_client, &mut to_server).await;
+    });
+    let mut left = match mishap {
+        Some(Mishap::Cut(bytes)) => bytes,
+        _ => usize::MAX,
+    };
+    let mut buffer = vec![0; 16 * 1024];
+    while let Ok(read @ 1..) = from_server.read(&mut buffer).await {
+        if let Some(Mishap::Delay(pause)) = mishap {
+            tokio::time::sleep(pause).await;
+        }
+        let pass = read.min(left);
+        left -= pass;
+        if to_client.write_all(&buffer[..pass]).await.is_err() || left == 0 {
+            break;
+        }
+    }
+    asking.abort();
+}
