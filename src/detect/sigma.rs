@@ -7,6 +7,7 @@ mod index;
 mod pivot;
 mod scratch;
 mod second;
+mod seen;
 
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -211,7 +212,8 @@ impl Shared {
         if let Some(index) = indices.get(rules.as_slice()) {
             return index.clone();
         }
-        let index = Arc::new(Index::new(&rules, &self.pivots));
+        let number = u32::try_from(indices.len()).unwrap_or(u32::MAX);
+        let index = Arc::new(Index::new(number, &rules, &self.pivots));
         indices.insert(rules.into(), index.clone());
         index
     }

@@ -9,8 +9,6 @@ use crate::taxonomy::FieldId;
 
 /// The largest program that a regular expression may become, in bytes.
 const REGEX_SIZE: usize = 4 * 1024 * 1024;
-/// What a thread may keep to run one faster, in bytes: there are hundreds.
-const REGEX_CACHE: usize = 512 * 1024;
 
 /// Number of an [`Atom`] in its rule set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -124,7 +122,6 @@ impl Expression {
     pub fn new(source: &str) -> Result<Self, String> {
         regex::RegexBuilder::new(source)
             .size_limit(REGEX_SIZE)
-            .dfa_size_limit(REGEX_CACHE)
             .nest_limit(64)
             .build()
             .map(Self)

@@ -6,8 +6,9 @@ use rustc_hash::FxHashMap;
 
 use super::pivot::Needle;
 use super::scratch::Scratch;
+use super::seen::Seen;
 use crate::rule::predicate::How;
-use crate::taxonomy::{Event, FieldId};
+use crate::taxonomy::{Event, FieldId, Kind};
 
 /// More text than this is searched with the small automaton, not the fast one, in bytes.
 const FAST_LIMIT: usize = 64 * 1024;
@@ -23,6 +24,8 @@ pub(super) struct Index {
 /// The needles of one field.
 #[derive(Debug)]
 struct FieldIndex {
+    /// Unlike that of any other field index of the detector; never 0.
+    number: u64,
     field: Option<FieldId>,
     equal: FxHashMap<Box<str>, Vec<u32>>,
     parts: Option<AhoCorasick>,
@@ -40,8 +43,9 @@ struct Collected {
 }
 
 impl Index {
-    /// An index over those rules; `pivots` has a row for each rule there is.
-    pub(super) fn new(rules: &[u32], pivots: &[Option<Vec<Needle>>]) -> Self {
+    /// An index over those rules; `pivots` has a row for each rule there is. `number` tells it
+    /// from the detector's other indices.
+    pub(super) fn new(number: u32, rules: &[u32], pivots: &[Option<Vec<Needle>>]) -> Self {
         let mut always = Vec::new();
         let mut collected: FxHashMap<Option<FieldId>, Collected> = FxHashMap::default();
         for rule in rules {
@@ -66,6 +70,7 @@ impl Index {
                 .build(needles.texts.iter().map(|t| t.as_bytes()));
             match parts {
                 Ok(parts) => fields.push(FieldIndex {
+                    number: (u64::from(number) << 32) | (fields.len() as u64 + 1),
                     field,
                     equal: needles.equal,
                     parts: (!needles.texts.is_empty()).then_some(parts),
@@ -86,12 +91,11 @@ impl Index {
 
     /// Puts every rule that the event could fulfil among the scratch's candidates.
     pub(super) fn wake(&self, event: &Event<'_>, scratch: &mut Scratch) {
+        let mut seen = std::mem::take(&mut scratch.seen);
         for index in &self.fields {
-            let (first, count) = scratch.folded(event, index.field);
-            for number in first..first + count {
-                scratch.with_value(number, |value, waker| index.wake(value, waker));
-            }
+            index.wake_event(event, scratch, &mut seen);
         }
+        scratch.seen = seen;
         scratch.wake_all(&self.always);
     }
 }
@@ -118,6 +122,29 @@ impl Collected {
 }
 
 impl FieldIndex {
+    fn wake_event(&self, event: &Event<'_>, scratch: &mut Scratch, seen: &mut Seen) {
+        let only = self.field.and_then(|field| only_value(event, field));
+        let mut slot = only.and_then(|value| seen.slot(self.number, value));
+        if let (Some(value), Some(slot)) = (only, &mut slot) {
+            if let Some(woken) = slot.woken(self.number, value) {
+                scratch.wake_all(woken);
+                return;
+            }
+            slot.begin(self.number, value);
+        }
+        let (first, count) = scratch.folded(event, self.field);
+        for number in first..first + count {
+            scratch.with_value(number, |value, waker| {
+                self.wake(value, |rule| {
+                    waker(rule);
+                    if let Some(slot) = &mut slot {
+                        slot.push(rule);
+                    }
+                });
+            });
+        }
+    }
+
     fn wake(&self, value: &str, mut waker: impl FnMut(u32)) {
         if !self.equal.is_empty()
             && let Some(rules) = self.equal.get(value)
@@ -142,5 +169,14 @@ impl FieldIndex {
                 }
             }
         }
+    }
+}
+
+/// The field's value, if there is exactly one that is not null.
+fn only_value<'e>(event: &Event<'e>, field: FieldId) -> Option<&'e str> {
+    let mut values = event.values(field).filter(|value| value.kind != Kind::Null);
+    match (values.next(), values.next()) {
+        (Some(value), None) => Some(value.text),
+        _ => None,
     }
 }

@@ -2,6 +2,7 @@
 //! values, the answers to the questions that were asked already, and the rules that are woken.
 //! Everything is stamped with the event's number, so that nothing has to be cleared.
 
+use super::seen::Seen;
 use crate::rule::Rule;
 use crate::rule::predicate::{Atom, AtomId, How, Predicate};
 use crate::rule::tree::Tree;
@@ -32,6 +33,8 @@ pub(super) struct Scratch {
     /// For each rule when it was woken.
     woken: Vec<u32>,
     candidates: Vec<u32>,
+    /// What values woke when they were seen last: all that outlives an event.
+    pub(super) seen: Seen,
 }
 
 impl Scratch {
