@@ -79,10 +79,10 @@ fn a_bad_line_costs_only_itself() {
     let (records, problems) = read_bytes("events.json", LINES);
     assert_eq!(numbers(&records), [1, 7]);
     insta::assert_snapshot!(problems.join("\n"), @r"
-    events.json:3: is not JSON: eof while parsing
+    events.json:3: is not JSON: eof while parsing an object
     events.json:4: is not UTF-8 from byte 7 on
     events.json:5: is not a JSON object
-    events.json:6: is not JSON: json has non-whitespace trailing characters after the value
+    events.json:6: is not JSON: trailing characters
     ");
 }
 

@@ -23,7 +23,7 @@ use crate::problem::Problem;
 use crate::sweep::Panel;
 
 /// Documents that are judged at a time.
-const BATCH: usize = 4_096;
+const BATCH: usize = 1_024;
 
 /// The most documents of one host or user that a window module is shown.
 const MAX_WINDOW: usize = 50_000;

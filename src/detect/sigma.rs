@@ -8,6 +8,7 @@ mod pivot;
 mod scratch;
 mod second;
 mod seen;
+mod words;
 
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,6 +24,7 @@ use index::Index;
 use pivot::Needle;
 use scratch::{Asked, Scratch};
 use second::Second;
+use seen::{Known, Seen};
 
 /// Routes that a thread remembers before it begins anew; anyone may invent event ids.
 const MAX_ROUTES: usize = 4096;
@@ -32,9 +34,23 @@ pub struct SigmaDetector {
     shared: Arc<Shared>,
     /// The index of each route that this thread has seen. The flag says whether the event id is
     /// what the event's field says.
-    routes: FxHashMap<(Route, bool), Arc<Index>>,
+    routes: FxHashMap<(Route, bool), Arc<Routed>>,
     scratch: Scratch,
+    /// Which rules held for an event that said the same.
+    seen: Seen,
     hits: Vec<u32>,
+}
+
+/// The rules for a route.
+struct Routed {
+    /// Unlike that of any other.
+    number: u64,
+    /// Those that ask for fields only.
+    plain: Index,
+    /// All the fields that these ask for: what decides which of them hold.
+    asked: Vec<FieldId>,
+    /// Those that ask for keywords too.
+    worded: Index,
 }
 
 /// What all threads share.
@@ -44,12 +60,14 @@ struct Shared {
     names: Vec<Box<str>>,
     name: Arc<str>,
     pivots: Vec<Option<Vec<Needle>>>,
+    /// All the fields that each rule asks for; `None` if it has keywords, which may be anywhere.
+    asked: Vec<Option<Vec<FieldId>>>,
     /// The event ids that each rule can hold for, if it says.
     event_ids: Vec<Option<Vec<u32>>>,
     /// The rules of each log source.
     sources: Vec<(LogSource, Vec<u32>)>,
     /// One index for all routes that are put to the same rules.
-    indices: Mutex<FxHashMap<Box<[u32]>, Arc<Index>>>,
+    routed: Mutex<FxHashMap<Box<[u32]>, Arc<Routed>>>,
     second: Second,
 }
 
@@ -79,14 +97,19 @@ impl SigmaDetector {
             .rules
             .iter()
             .map(|rule| pivot::event_ids(rule, &rules.atoms));
+        let asked = rules
+            .rules
+            .iter()
+            .map(|rule| pivot::asked(rule, &rules.atoms));
         let shared = Shared {
             levels,
             names,
             name: "sigma".into(),
             pivots: pivots.collect(),
+            asked: asked.collect(),
             event_ids: event_ids.collect(),
             sources,
-            indices: Mutex::default(),
+            routed: Mutex::default(),
             second: Second::new(rules.rules.len()),
             rules,
         };
@@ -103,26 +126,43 @@ impl SigmaDetector {
             shared,
             routes: FxHashMap::default(),
             scratch,
+            seen: Seen::default(),
             hits: Vec::new(),
         }
     }
 
     /// The rules that hold for the event, as positions in [`RuleSet::rules`], ascending.
     pub fn hits(&mut self, event: &Event<'_>) -> &[u32] {
-        let index = self.index(event);
+        let routed = self.routed(event);
         self.scratch.begin();
         self.hits.clear();
+        let mut seen = std::mem::take(&mut self.seen);
+        match seen.event(routed.number, &routed.asked, event) {
+            Known::Rules(hits) => self.hits.extend(hits),
+            Known::Nothing(slot) => {
+                self.find(event, &routed.plain);
+                self.hits.iter().for_each(|hit| slot.push(*hit));
+            }
+            Known::TooLong => self.find(event, &routed.plain),
+        }
+        self.seen = seen;
+        self.find(event, &routed.worded);
+        self.hits.sort_unstable();
+        &self.hits
+    }
+
+    /// Adds those of the index that hold.
+    fn find(&mut self, event: &Event<'_>, index: &Index) {
         index.wake(event, &mut self.scratch);
         let candidates = self.scratch.take_candidates();
         self.keep_those_that_hold(event, &candidates);
         self.scratch.give_back(candidates);
-        &self.hits
     }
 
     /// The same, found by asking every rule of the event's log sources: the definition that the
     /// index is tested against.
     pub fn hits_by_full_walk(&mut self, event: &Event<'_>) -> &[u32] {
-        let rules = self.shared.routed(event.route(), None);
+        let rules = self.shared.rules(event.route(), None);
         self.scratch.begin();
         self.hits.clear();
         self.keep_those_that_hold(event, &rules);
@@ -145,7 +185,7 @@ impl SigmaDetector {
         }
     }
 
-    fn index(&mut self, event: &Event<'_>) -> Arc<Index> {
+    fn routed(&mut self, event: &Event<'_>) -> Arc<Routed> {
         let route = event.route();
         let sure = says_event_id(event, route.event_id);
         if self.routes.len() >= MAX_ROUTES {
@@ -155,7 +195,7 @@ impl SigmaDetector {
             Entry::Occupied(known) => known.get().clone(),
             Entry::Vacant(new) => {
                 let event_id = sure.then_some(route.event_id);
-                new.insert(self.shared.index(route, event_id)).clone()
+                new.insert(self.shared.routed(route, event_id)).clone()
             }
         }
     }
@@ -188,7 +228,7 @@ impl SigmaDetector {
 
 impl Shared {
     /// The rules for a route, ascending; only those that can hold for the event id, if it is sure.
-    fn routed(&self, route: Route, event_id: Option<u32>) -> Vec<u32> {
+    fn rules(&self, route: Route, event_id: Option<u32>) -> Vec<u32> {
         let mut rules: Vec<u32> = self
             .sources
             .iter()
@@ -206,16 +246,33 @@ impl Shared {
         rules
     }
 
-    fn index(&self, route: Route, event_id: Option<u32>) -> Arc<Index> {
-        let rules = self.routed(route, event_id);
-        let mut indices = self.indices.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(index) = indices.get(rules.as_slice()) {
-            return index.clone();
+    fn routed(&self, route: Route, event_id: Option<u32>) -> Arc<Routed> {
+        let rules = self.rules(route, event_id);
+        let mut all = self.routed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(routed) = all.get(rules.as_slice()) {
+            return routed.clone();
         }
-        let number = u32::try_from(indices.len()).unwrap_or(u32::MAX);
-        let index = Arc::new(Index::new(number, &rules, &self.pivots));
-        indices.insert(rules.into(), index.clone());
-        index
+        let number = all.len() as u64 * 2;
+        let (mut plain, mut worded, mut asked) = (Vec::new(), Vec::new(), Vec::new());
+        for rule in &rules {
+            match self.asked.get(*rule as usize) {
+                Some(Some(fields)) => {
+                    plain.push(*rule);
+                    asked.extend(fields);
+                }
+                _ => worded.push(*rule),
+            }
+        }
+        asked.sort_unstable();
+        asked.dedup();
+        let routed = Arc::new(Routed {
+            number,
+            plain: Index::new(number, &plain, &self.pivots),
+            asked,
+            worded: Index::new(number + 1, &worded, &self.pivots),
+        });
+        all.insert(rules.into(), routed.clone());
+        routed
     }
 }
 

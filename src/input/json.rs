@@ -4,7 +4,9 @@
 use std::borrow::Cow;
 use std::io::{self, BufRead};
 use std::ops::ControlFlow;
+use std::sync::LazyLock;
 
+use memchr::memmem::Finder;
 use serde::de::IgnoredAny;
 
 use super::lines::{Line, Lines};
@@ -85,7 +87,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<Cow<'_, str>, String> {
         return Err(format!("is nested deeper than {MAX_DEPTH} levels"));
     }
     let text = without_lone_surrogates(text);
-    sonic_rs::from_str::<IgnoredAny>(&text).map_err(|error| {
+    serde_json::from_str::<IgnoredAny>(&text).map_err(|error| {
         let message = error.to_string();
         let line = message.lines().next().unwrap_or_default();
         // It counts lines of the object, the caller those of the file.
@@ -119,7 +121,15 @@ fn is_deep(json: &str) -> bool {
     false
 }
 
+/// How an escaped surrogate begins.
+static SURROGATES: LazyLock<[Finder<'static>; 2]> =
+    LazyLock::new(|| [Finder::new(r"\ud"), Finder::new(r"\uD")]);
+
 fn without_lone_surrogates(text: &str) -> Cow<'_, str> {
+    let escapes = &*SURROGATES;
+    if escapes.iter().all(|e| e.find(text.as_bytes()).is_none()) {
+        return Cow::Borrowed(text);
+    }
     let mut out = String::new();
     let mut done = 0;
     let mut at = 0;

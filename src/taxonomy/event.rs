@@ -1,12 +1,14 @@
 //! An [`Event`]: a document with the values of its Sigma fields, kept in [`Slots`] and borrowed
 //! from the source where it needs no unescaping. Slots are reused from document to document, so
-//! that reading allocates nothing once they have grown. Never reads JSON (the reader does) and
-//! never judges.
+//! that reading allocates nothing once they have grown. What is seldom asked for is unescaped when
+//! it is. Never reads JSON (the reader does) and never judges.
 
+use std::cell::OnceCell;
 use std::fmt::{self, Write};
 
 use chrono::{DateTime, NaiveDateTime};
 
+use super::escape::unescape;
 use super::{FieldId, Route};
 use crate::document::Document;
 use crate::finding::Standing;
@@ -36,10 +38,41 @@ pub struct Value<'a> {
 /// Where a value's text is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Text {
+    place: Place,
+    /// The first byte there; for [`Place::Late`] its number.
     start: u32,
     len: u32,
-    in_arena: bool,
     kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Source,
+    Arena,
+    Late,
+}
+
+/// A string of the source that is unescaped once it is asked for.
+#[derive(Clone, Debug)]
+struct Late {
+    start: u32,
+    len: u32,
+    text: OnceCell<Box<str>>,
+}
+
+impl Late {
+    fn text(&self, source: &str) -> &str {
+        self.text.get_or_init(|| {
+            let range = self.start as usize..self.start as usize + self.len as usize;
+            let raw = source.get(range).unwrap_or_default();
+            let mut text = String::with_capacity(raw.len());
+            match unescape(raw, &mut text) {
+                Some(()) => text.into(),
+                // No JSON: it stands for itself.
+                None => raw.into(),
+            }
+        })
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +103,8 @@ pub struct Slots {
     slots: Vec<Slot>,
     values: Vec<Stored>,
     arena: String,
+    late: Vec<Late>,
+    composes: bool,
     standing: Standing,
     route: Route,
 }
@@ -122,6 +157,15 @@ impl<'a> Event<'a> {
             .iter()
             .filter(|stored| !stored.again)
             .map(move |stored| slots.value(source, stored.text))
+    }
+
+    /// Texts among which are all that were made of words that the source does not have; what
+    /// else the document says stands in its source, escaped.
+    pub fn composed(&self) -> &'a str {
+        match self.slots.composes {
+            true => &self.slots.arena,
+            false => "",
+        }
     }
 
     /// Where rules for it are found.
@@ -205,14 +249,14 @@ impl Slots {
     }
 
     pub(super) fn value<'a>(&'a self, source: &'a str, stored: Text) -> Value<'a> {
-        let text = if stored.in_arena {
-            self.arena.as_str()
-        } else {
-            source
-        };
         let (start, len) = (stored.start as usize, stored.len as usize);
+        let text = match stored.place {
+            Place::Source => source.get(start..start + len),
+            Place::Arena => self.arena.get(start..start + len),
+            Place::Late => self.late.get(start).map(|late| late.text(source)),
+        };
         Value {
-            text: text.get(start..start + len).unwrap_or_default(),
+            text: text.unwrap_or_default(),
             kind: stored.kind,
         }
     }
@@ -253,6 +297,8 @@ impl Slots {
         self.epoch += 1;
         self.values.clear();
         self.arena.clear();
+        self.late.clear();
+        self.composes = false;
         self.standing = Standing::default();
         self.route = Route::default();
     }
@@ -260,11 +306,32 @@ impl Slots {
     /// The text as it stands in the source at `start`; `None` beyond 4 GiB.
     pub(super) fn borrowed(&self, start: usize, len: usize, kind: Kind) -> Option<Text> {
         Some(Text {
+            place: Place::Source,
             start: u32::try_from(start).ok()?,
             len: u32::try_from(len).ok()?,
-            in_arena: false,
             kind,
         })
+    }
+
+    /// The text that stands in the source at `start` with escapes, which are looked at later.
+    pub(super) fn late(&mut self, start: usize, len: usize) -> Option<Text> {
+        let text = self.borrowed(start, len, Kind::Text)?;
+        let number = u32::try_from(self.late.len()).ok()?;
+        self.late.push(Late {
+            start: text.start,
+            len: text.len,
+            text: OnceCell::new(),
+        });
+        Some(Text {
+            place: Place::Late,
+            start: number,
+            ..text
+        })
+    }
+
+    /// Notes that a value is made of words that the source does not have.
+    pub(super) fn composes(&mut self) {
+        self.composes = true;
     }
 
     /// The text that `write` puts at the end of the arena; the outer `None` if it gives up.
@@ -276,7 +343,7 @@ impl Slots {
         write(&mut self.arena)?;
         let written = self.borrowed(start, self.arena.len() - start, Kind::Text);
         Some(written.map(|text| Text {
-            in_arena: true,
+            place: Place::Arena,
             ..text
         }))
     }
@@ -294,22 +361,27 @@ impl Slots {
         words: &str,
         after: Option<Text>,
     ) -> Option<Text> {
+        let late = std::mem::take(&mut self.late);
         let append = |arena: &mut String, text: Option<Text>| {
             let Some(text) = text else { return };
             let range = text.start as usize..text.start as usize + text.len as usize;
-            if text.in_arena {
-                arena.extend_from_within(range);
-            } else {
-                arena.push_str(source.get(range).unwrap_or_default());
+            match text.place {
+                Place::Source => arena.push_str(source.get(range).unwrap_or_default()),
+                Place::Arena => arena.extend_from_within(range),
+                Place::Late => {
+                    let late = late.get(text.start as usize);
+                    arena.push_str(late.map_or("", |late| late.text(source)));
+                }
             }
         };
-        self.written(|arena| {
+        let joined = self.written(|arena| {
             append(arena, before);
             arena.push_str(words);
             append(arena, after);
             Some(())
-        })
-        .flatten()
+        });
+        self.late = late;
+        joined.flatten()
     }
 
     /// Keeps a value that no field asks for.

@@ -7,8 +7,9 @@ mod leaves;
 mod scan;
 
 pub use leaves::leaves;
-use scan::{Raw, Scanner, Token, unescape};
+use scan::{Raw, Scanner, Token};
 
+use super::escape::unescape;
 use super::event::{Kind, Slots, Text};
 use super::shape::{Aside, NodeId, Part, Shapes, Target, Turn};
 use super::{FieldId, Fields};
@@ -36,6 +37,7 @@ pub struct Reader {
     shapes: Shapes,
     fields: usize,
     details: Option<FieldId>,
+    message: Option<FieldId>,
     all_values: bool,
 }
 
@@ -46,6 +48,7 @@ impl Reader {
             shapes: Shapes::new(fields),
             fields: fields.len(),
             details: fields.get("Details"),
+            message: fields.get("Message"),
             all_values: fields.keeps_all_values(),
         }
     }
@@ -154,7 +157,7 @@ impl Walk<'_, '_> {
             Token::Object => self.object(node, depth + 1),
             Token::Array => self.array(node, depth + 1),
             Token::String(raw) => {
-                let text = self.string(raw)?;
+                let text = self.string(node, raw)?;
                 self.value(node, text);
                 Ok(())
             }
@@ -171,15 +174,28 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn string(&mut self, raw: Raw) -> Result<Option<Text>, Fault> {
+    fn string(&mut self, node: Option<NodeId>, raw: Raw) -> Result<Option<Text>, Fault> {
         let text = self.scan.slice(raw.start, raw.end);
         if memchr::memchr(b'\\', text.as_bytes()).is_none() {
             return Ok(self.slots.borrowed(raw.start, text.len(), Kind::Text));
+        }
+        if self.is_seldom_asked(node) {
+            return Ok(self.slots.late(raw.start, text.len()));
         }
         match self.slots.written(|arena| unescape(text, arena)) {
             Some(text) => Ok(text),
             None => Err(self.scan.fault("an escape is unknown")),
         }
+    }
+
+    /// Whether a value there is asked for by keywords at most, or is the long text that an event
+    /// was rendered to, which few rules ask for and which repeats what the other fields say.
+    fn is_seldom_asked(&self, node: Option<NodeId>) -> bool {
+        let leaves = node.map_or(&[][..], |node| self.reader.shapes.leaves(node));
+        leaves.iter().all(|leaf| match leaf.target {
+            Target::Field(field) => Some(field) == self.reader.message && leaf.turn == Turn::AsIs,
+            Target::Aside(_) | Target::Part(_) => false,
+        })
     }
 
     /// One step down, along that key.
@@ -268,6 +284,7 @@ impl Walk<'_, '_> {
         let value = self.slots.value(self.source, text);
         let (words, is_kept) = turn.apply(value.text)?;
         let value = is_kept.then_some(text);
+        self.slots.composes();
         self.slots.joined(self.source, None, words, value)
     }
 

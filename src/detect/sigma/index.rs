@@ -6,7 +6,8 @@ use rustc_hash::FxHashMap;
 
 use super::pivot::Needle;
 use super::scratch::Scratch;
-use super::seen::Seen;
+use super::seen::{Known, Seen};
+use super::words::Words;
 use crate::rule::predicate::How;
 use crate::taxonomy::{Event, FieldId, Kind};
 
@@ -31,6 +32,8 @@ struct FieldIndex {
     parts: Option<AhoCorasick>,
     /// For each pattern of `parts`, the rules that it wakes and where it must stand.
     woken: Vec<Vec<(How, u32)>>,
+    /// The needles of keywords, to be looked for in the source before any value is.
+    words: Option<Words>,
 }
 
 /// A field's needles while they are collected.
@@ -45,7 +48,7 @@ struct Collected {
 impl Index {
     /// An index over those rules; `pivots` has a row for each rule there is. `number` tells it
     /// from the detector's other indices.
-    pub(super) fn new(number: u32, rules: &[u32], pivots: &[Option<Vec<Needle>>]) -> Self {
+    pub(super) fn new(number: u64, rules: &[u32], pivots: &[Option<Vec<Needle>>]) -> Self {
         let mut always = Vec::new();
         let mut collected: FxHashMap<Option<FieldId>, Collected> = FxHashMap::default();
         for rule in rules {
@@ -70,7 +73,11 @@ impl Index {
                 .build(needles.texts.iter().map(|t| t.as_bytes()));
             match parts {
                 Ok(parts) => fields.push(FieldIndex {
-                    number: (u64::from(number) << 32) | (fields.len() as u64 + 1),
+                    words: match field {
+                        Some(_) => None,
+                        None => Words::new(needles.all()),
+                    },
+                    number: (number << 32) | (fields.len() as u64 + 1),
                     field,
                     equal: needles.equal,
                     parts: (!needles.texts.is_empty()).then_some(parts),
@@ -101,6 +108,11 @@ impl Index {
 }
 
 impl Collected {
+    fn all(&self) -> impl Iterator<Item = &str> {
+        let texts = self.texts.iter().chain(self.equal.keys());
+        texts.map(|text| &**text)
+    }
+
     fn add(&mut self, needle: &Needle, rule: u32) {
         if needle.how == How::Equals {
             self.equal
@@ -123,15 +135,21 @@ impl Collected {
 
 impl FieldIndex {
     fn wake_event(&self, event: &Event<'_>, scratch: &mut Scratch, seen: &mut Seen) {
-        let only = self.field.and_then(|field| only_value(event, field));
-        let mut slot = only.and_then(|value| seen.slot(self.number, value));
-        if let (Some(value), Some(slot)) = (only, &mut slot) {
-            if let Some(woken) = slot.woken(self.number, value) {
-                scratch.wake_all(woken);
-                return;
-            }
-            slot.begin(self.number, value);
+        if let Some(words) = &self.words
+            && !words.may_stand(event, &mut scratch.source)
+        {
+            return;
         }
+        let only = self.field.and_then(|field| only_value(event, field));
+        let known = match only {
+            Some(value) => seen.value(self.number, value),
+            None => Known::TooLong,
+        };
+        let mut slot = match known {
+            Known::Rules(woken) => return scratch.wake_all(woken),
+            Known::Nothing(slot) => Some(slot),
+            Known::TooLong => None,
+        };
         let (first, count) = scratch.folded(event, self.field);
         for number in first..first + count {
             scratch.with_value(number, |value, waker| {

@@ -1,6 +1,7 @@
 //! What must be there for a rule to hold: its *pivot*, texts of which one stands in every document
 //! that the rule holds for, and the event ids that it can hold for. Both may only ask too little:
-//! an index over them finds more documents than the rules do, never fewer.
+//! an index over them finds more documents than the rules do, never fewer. Also the fields that a
+//! rule asks for, of which none may be left out.
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 
@@ -40,6 +41,29 @@ pub(super) fn pivot(rule: &Rule, atoms: &[Atom]) -> Option<Vec<Needle>> {
 /// The event ids, in canonical decimal, one of which the rule needs; `None` if it does not say.
 pub(super) fn event_ids(rule: &Rule, atoms: &[Atom]) -> Option<Vec<u32>> {
     Finder { rule, atoms }.event_ids(&rule.condition)
+}
+
+/// All the fields that decide whether the rule holds; `None` if any value may.
+pub(super) fn asked(rule: &Rule, atoms: &[Atom]) -> Option<Vec<FieldId>> {
+    let mut fields = Vec::new();
+    let selections = rule.selections.iter().map(|selection| &selection.tree);
+    let mut trees: Vec<&Tree> = selections.chain([&rule.condition]).collect();
+    while let Some(tree) = trees.pop() {
+        match tree {
+            Tree::Atom(id) => {
+                let atom = atoms.get(id.index())?;
+                fields.push(atom.field?);
+                if let Predicate::Reference { field, .. } = &atom.predicate {
+                    fields.push(*field);
+                }
+            }
+            Tree::All(parts) | Tree::Any(parts) => trees.extend(parts),
+            Tree::Not(inner) => trees.push(inner),
+            // All of them are among the trees.
+            Tree::Selection(_) => {}
+        }
+    }
+    Some(fields)
 }
 
 struct Finder<'a> {

@@ -33,6 +33,8 @@ pub(super) struct Scratch {
     /// For each rule when it was woken.
     woken: Vec<u32>,
     candidates: Vec<u32>,
+    /// Its source in lower case, if that was asked for.
+    pub(super) source: Vec<u8>,
     /// What values woke when they were seen last: all that outlives an event.
     pub(super) seen: Seen,
 }
@@ -140,7 +142,8 @@ impl Scratch {
     }
 
     /// Keeps the buffer for the next event.
-    pub(super) fn give_back(&mut self, candidates: Vec<u32>) {
+    pub(super) fn give_back(&mut self, mut candidates: Vec<u32>) {
+        candidates.clear();
         self.candidates = candidates;
     }
 

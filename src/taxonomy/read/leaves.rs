@@ -1,8 +1,9 @@
 //! Walks through everything that a document says, whatever its shape: for stores that search it.
 //! Untrusted input: bounded in depth, never panics.
 
-use super::scan::{Raw, Scanner, Token, unescape};
+use super::scan::{Raw, Scanner, Token};
 use super::{Fault, MAX_DEPTH, ReadError};
+use crate::taxonomy::escape::unescape;
 
 /// Calls `each` with the path of every value that is not `null` (its keys in lower case, joined by
 /// dots; arrays and `#text` add nothing) and its text; numbers keep the text that they have.

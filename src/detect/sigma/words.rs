@@ -1,0 +1,130 @@
+//! Whether a document could hold any of some texts in any of its values, told from its source as
+//! it stands, without taking it apart. May say yes too often, never no too often.
+
+use aho_corasick::{AhoCorasick, MatchKind};
+
+use crate::taxonomy::Event;
+
+/// Escapes that may stand for a character that folds to ASCII, in lower case.
+const ESCAPES: [&str; 8] = [
+    r"\u002", r"\u003", r"\u004", r"\u005", r"\u006", r"\u007", r"\u0130", r"\u212a",
+];
+/// The characters beyond ASCII that fold to something in it.
+const FOLDS_TO_ASCII: [char; 2] = ['\u{130}', '\u{212a}'];
+
+/// Texts to look for.
+#[derive(Debug)]
+pub(super) struct Words {
+    parts: AhoCorasick,
+}
+
+impl Words {
+    /// Those texts, which are folded; `None` if the source can tell nothing of one of them.
+    pub(super) fn new<'a>(texts: impl Iterator<Item = &'a str>) -> Option<Self> {
+        let mut parts: Vec<&str> = texts.map(plain).collect();
+        if parts.iter().any(|part| part.is_empty()) {
+            return None;
+        }
+        parts.extend(ESCAPES);
+        // This kind is searched many bytes at a time.
+        let parts = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostFirst)
+            .build(parts)
+            .ok()?;
+        Some(Self { parts })
+    }
+
+    /// Whether one of the texts may stand in a folded value of the event. `buffer` is overwritten.
+    pub(super) fn may_stand(&self, event: &Event<'_>, buffer: &mut Vec<u8>) -> bool {
+        let source = &*event.document.source;
+        if !source.is_ascii() && FOLDS_TO_ASCII.iter().any(|c| source.contains(*c)) {
+            return true;
+        }
+        [source, event.composed()].into_iter().any(|text| {
+            buffer.clear();
+            buffer.extend_from_slice(text.as_bytes());
+            buffer.make_ascii_lowercase();
+            self.parts.is_match(&*buffer)
+        })
+    }
+}
+
+/// The longest piece of a text that stands in JSON as it is, unless it is written as `\uXXXX`.
+fn plain(text: &str) -> &str {
+    let is_plain = |c: char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\' | '/');
+    text.split(|c: char| !is_plain(c))
+        .max_by_key(|piece| piece.len())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::document::Document;
+    use crate::rule::pattern::fold;
+    use crate::taxonomy::{Fields, Reader, Slots};
+
+    fn may_stand(words: &[&str], source: String) -> bool {
+        let mut fields = Fields::default();
+        fields.keep_all_values();
+        fields.intern("IntegrityLevel");
+        let mut slots = Slots::default();
+        let document = Document::loose("test".into(), "1", source);
+        let reader = Reader::new(&fields);
+        reader.read(&document.source, &mut slots).unwrap();
+        let words = Words::new(words.iter().copied()).unwrap();
+        words.may_stand(&Event::new(&document, &slots), &mut Vec::new())
+    }
+
+    #[test]
+    fn a_text_that_stands_nowhere_is_told_from_the_source() {
+        let source = r#"{"a":"C:\\users\\x","b":"sekurlsa:","c":{"::":1}}"#;
+        assert!(!may_stand(&["sekurlsa::", "kiwi"], source.into()));
+        assert!(may_stand(&["sekurlsa:"], source.into()));
+        assert!(Words::new(["kiwi", "\u{e9}"].into_iter()).is_none());
+    }
+
+    #[test]
+    fn what_a_value_is_turned_into_counts() {
+        let source = r#"{"EventID":4688,"MandatoryLabel":"S-1-16-12288"}"#;
+        assert!(may_stand(&["high"], source.into()));
+        assert!(!may_stand(&["medium"], source.into()));
+    }
+
+    /// A character in one of the ways in which JSON may write it.
+    fn written(c: char, way: u8) -> String {
+        match (c, way) {
+            ('"' | '\\' | '/', 0) => format!("\\{c}"),
+            ('\n', 0) => "\\n".into(),
+            (' '..='!' | '#'..='[' | ']'.., 0 | 1) => c.into(),
+            _ => {
+                let unit = u32::from(c);
+                if way == 2 {
+                    format!("\\u{unit:04X}")
+                } else {
+                    format!("\\u{unit:04x}")
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_text_that_stands_there_is_never_missed(
+            chars in prop::collection::vec((prop::sample::select("aBkKiI1:\u{212a}\u{130}/\\\"\u{e9} \n".chars().collect::<Vec<_>>()), 0..6_u8), 1..12),
+            start in 0..12_usize,
+            len in 1..6_usize,
+        ) {
+            let needle: String = chars.iter().skip(start).take(len).map(|(c, _)| *c).collect();
+            let needle = fold(&needle);
+            // The last ways are the plain one again.
+            let value: String = chars.iter().map(|(c, way)| written(*c, way % 4 * u8::from(*way < 4))).collect();
+            if !plain(&needle).is_empty() {
+                let source = format!("{{\"x\":\"{value}\"}}");
+                prop_assert!(may_stand(&[&needle], source));
+            }
+        }
+    }
+}

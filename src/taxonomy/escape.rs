@@ -1,0 +1,44 @@
+//! What a JSON string with escapes means. Pure: text in, text out; never panics.
+
+/// Writes what a string means. A lone surrogate, which JSON can say and UTF-8 cannot, becomes
+/// U+FFFD; `None`: an escape that JSON does not have.
+pub(super) fn unescape(raw: &str, out: &mut String) -> Option<()> {
+    let mut rest = raw;
+    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
+        out.push_str(rest.get(..at)?);
+        let escape = *rest.as_bytes().get(at + 1)?;
+        let mut used = 2;
+        out.push(match escape {
+            b'"' | b'\\' | b'/' => char::from(escape),
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'u' => {
+                used = 6;
+                let unit = hex(rest, at)?;
+                let low = hex(rest, at + 6).filter(|low| (0xdc00..0xe000).contains(low));
+                match (unit, low) {
+                    (0xd800..0xdc00, Some(low)) => {
+                        used = 12;
+                        let code = 0x1_0000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
+                        char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
+                    }
+                    _ => char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER),
+                }
+            }
+            _ => return None,
+        });
+        rest = rest.get(at + used..)?;
+    }
+    out.push_str(rest);
+    Some(())
+}
+
+/// The code unit of the `\uXXXX` at that place.
+fn hex(text: &str, at: usize) -> Option<u32> {
+    let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
+    let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hex.then(|| u32::from_str_radix(digits, 16).ok())?
+}
