@@ -141,6 +141,8 @@ pub struct Page {
 /// Asks for the history of one host or user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Window {
+    /// Where to look: what would belong to a feed of these.
+    pub sources: Sources,
     /// A host's or a user's.
     pub scope: Scope,
     /// Its name, compared without case.
@@ -191,7 +193,8 @@ pub enum Sort {
 /// A question to a store.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Search {
-    /// Which indices; `None`: all, findings included.
+    /// Which indices; `None`: all, findings included. On a cluster "all", also as the pattern `*`,
+    /// is what Picket is configured to read.
     pub sources: Option<Sources>,
     /// A query string. Bare words and `"phrases"` are looked for in the command line and all
     /// text. `field:value` compares whole values, however long, without case;
@@ -271,7 +274,7 @@ pub trait Store: Send + Sync {
         limit: usize,
     ) -> Result<Page, StoreError>;
 
-    /// All documents of one host or user in a span of time, oldest first, findings excluded.
+    /// All documents of one host or user in a span of time, oldest first.
     async fn window(&self, window: &Window) -> Result<Vec<Document>, StoreError>;
 
     /// Writes verdicts where their `Version` still holds, and their findings, one document a

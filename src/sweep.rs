@@ -4,10 +4,11 @@
 
 mod report;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::task::JoinHandle;
 use tracing::info;
 
 use crate::detect::judge::{Ask, NewEvent};
@@ -26,6 +27,9 @@ pub const PAGE: usize = 5_000;
 /// The most documents of one entity that a window module is shown at a time; what is older waits
 /// in vain, and the report says so.
 const MAX_WINDOW: usize = 50_000;
+
+/// How many windows are read at a time: each may hold that many documents.
+const WINDOWS: usize = 4;
 
 /// Judges what is new in some sources of a store.
 pub struct Sweep {
@@ -227,57 +231,44 @@ impl Sweep {
                 move |panel| panel.page(&documents)
             })
             .await?;
-        let asks = std::mem::take(&mut judged.asks);
-        for (ask, new) in asks {
-            let history = self.history(&ask, &new, &documents, &mut judged).await?;
+        let mut asks = std::mem::take(&mut judged.asks).into_iter();
+        let mut reading = VecDeque::new();
+        loop {
+            // The next windows are read while one is judged.
+            for (ask, new) in asks.by_ref().take(WINDOWS - reading.len()) {
+                let history = self.read_window(&ask, &new);
+                reading.push_back((ask, new, history));
+            }
+            let Some((ask, new, history)) = reading.pop_front() else {
+                return Ok(judged);
+            };
+            let history = history
+                .await
+                .map_err(|error| SweepError::Broken(error.to_string()))??;
+            let history = history_of(&ask, history, &documents, &mut judged);
             let found = self
                 .on_panel(move |panel| panel.window(&ask, &new, &history))
                 .await?;
             judged.merge(found);
         }
-        Ok(judged)
     }
 
-    /// The documents of the entity around the new events. The page's own documents are taken as
-    /// they were read, so that page and window speak of one version.
-    async fn history(
+    /// Begins to read the documents of the entity around the new events.
+    fn read_window(
         &self,
         ask: &Ask,
         new: &[NewEvent],
-        page: &[Document],
-        judged: &mut Judged,
-    ) -> Result<Vec<Document>, SweepError> {
-        let (Some(first), Some(last)) = (
-            new.iter().map(|n| n.time).min(),
-            new.iter().map(|n| n.time).max(),
-        ) else {
-            return Ok(Vec::new());
-        };
+    ) -> JoinHandle<Result<Vec<Document>, StoreError>> {
+        let times = || new.iter().map(|n| n.time);
         let window = Window {
+            sources: self.sources.clone(),
             scope: ask.scope,
             entity: ask.entity.clone(),
-            from: first.saturating_sub(ask.span),
-            to: last.saturating_add(ask.span),
+            from: times().min().unwrap_or(i64::MAX).saturating_sub(ask.span),
+            to: times().max().unwrap_or(i64::MIN).saturating_add(ask.span),
         };
-        let mut history = self.store.window(&window).await?;
-        if history.len() > MAX_WINDOW {
-            let dropped = history.len() - MAX_WINDOW;
-            history.drain(..dropped);
-            judged.problems.push(crate::problem::Problem::new(
-                &ask.entity,
-                format!(
-                    "the window of {} holds {dropped} documents more than a module is shown",
-                    ask.entity
-                ),
-            ));
-        }
-        let known: BTreeMap<&DocumentId, &Document> = page.iter().map(|d| (&d.id, d)).collect();
-        for document in &mut history {
-            if let Some(read) = known.get(&document.id) {
-                document.clone_from(read);
-            }
-        }
-        Ok(history)
+        let store = Arc::clone(&self.store);
+        tokio::spawn(async move { store.window(&window).await })
     }
 
     async fn on_panel<T: Send + 'static>(
@@ -321,6 +312,34 @@ impl Sweep {
         let panel = self.panel.lock().unwrap_or_else(PoisonError::into_inner);
         panel.digest()
     }
+}
+
+/// The history of an entity as it is judged. The page's own documents are taken as they were read,
+/// so that page and window speak of one version.
+fn history_of(
+    ask: &Ask,
+    mut history: Vec<Document>,
+    page: &[Document],
+    judged: &mut Judged,
+) -> Vec<Document> {
+    if history.len() > MAX_WINDOW {
+        let dropped = history.len() - MAX_WINDOW;
+        history.drain(..dropped);
+        judged.problems.push(crate::problem::Problem::new(
+            &ask.entity,
+            format!(
+                "the window of {} holds {dropped} documents more than a module is shown",
+                ask.entity
+            ),
+        ));
+    }
+    let known: BTreeMap<&DocumentId, &Document> = page.iter().map(|d| (&d.id, d)).collect();
+    for document in &mut history {
+        if let Some(read) = known.get(&document.id) {
+            document.clone_from(read);
+        }
+    }
+    history
 }
 
 /// Judges that work on one page side by side, a thread each.

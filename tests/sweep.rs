@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use picket::alert::{AlertLevel, Level};
@@ -307,9 +308,22 @@ struct Cut {
     inner: Arc<Embedded>,
     left: AtomicUsize,
     after: bool,
+    /// How many windows are read now, and the most that were at once.
+    windows: AtomicUsize,
+    most_windows: AtomicUsize,
 }
 
 impl Cut {
+    fn new(inner: &Arc<Embedded>, step: usize, after: bool) -> Self {
+        Self {
+            inner: Arc::clone(inner),
+            left: AtomicUsize::new(step),
+            after,
+            windows: AtomicUsize::new(0),
+            most_windows: AtomicUsize::new(0),
+        }
+    }
+
     async fn at<T>(
         &self,
         work: impl Future<Output = Result<T, StoreError>>,
@@ -352,7 +366,12 @@ impl Store for Cut {
             .await
     }
     async fn window(&self, window: &Window) -> Result<Vec<Document>, StoreError> {
-        self.at(self.inner.window(window)).await
+        let now = self.windows.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most_windows.fetch_max(now, Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let documents = self.at(self.inner.window(window)).await;
+        self.windows.fetch_sub(1, Ordering::SeqCst);
+        documents
     }
     async fn apply(&self, verdicts: &[Verdict]) -> Result<Vec<Outcome>, StoreError> {
         self.at(self.inner.apply(verdicts)).await
@@ -404,11 +423,7 @@ async fn cut_off_between_any_two_steps_nothing_is_skipped_and_nothing_doubled() 
     for after in [false, true] {
         for step in 1.. {
             let store = store_with(&commands).await;
-            let cut: Arc<dyn Store> = Arc::new(Cut {
-                inner: Arc::clone(&store),
-                left: AtomicUsize::new(step),
-                after,
-            });
+            let cut: Arc<dyn Store> = Arc::new(Cut::new(&store, step, after));
             let sweep = Sweep::new("test", cut, Sources::all(), &both(), 1).page_of(2);
             if let Ok(report) = sweep.activate(&AtomicBool::new(false), &mut |_| {}).await {
                 assert!(report.written > 0);
@@ -429,6 +444,51 @@ async fn cut_off_between_any_two_steps_nothing_is_skipped_and_nothing_doubled() 
         }
     }
     assert!(cuts > 20, "only {cuts} cuts");
+}
+
+#[tokio::test]
+async fn windows_are_read_a_few_at_a_time() {
+    let store = store_with(&[]).await;
+    let on_host = |host: usize, id: usize| {
+        let command = command(id, "ver");
+        NewDocument {
+            id: Some(format!("{host}-{id}")),
+            source: command.source.replace("PC1", &format!("PC{host}")).into(),
+            ..command
+        }
+    };
+    let documents = (0..9).flat_map(|host| (0..3 + host % 2).map(move |id| on_host(host, id)));
+    store.add(documents.collect()).await.unwrap();
+    let counted = Arc::new(Cut::new(&store, 1_000, false));
+    let shared: Arc<dyn Store> = Arc::clone(&counted) as _;
+    let judge = judge(vec![Box::new(Three)]);
+    let report = Sweep::new("test", shared, Sources::all(), &judge, 2)
+        .activate(&AtomicBool::new(false), &mut |_| {})
+        .await
+        .unwrap();
+    assert_eq!(report.suspicious, 4 * 4 + 5 * 3, "each host by itself");
+    assert_eq!(counted.most_windows.load(Ordering::SeqCst), 4);
+}
+
+#[tokio::test]
+async fn a_window_holds_only_what_is_swept() {
+    let store = store_with(&["ver", "dir"]).await;
+    let elsewhere = NewDocument {
+        index: "elsewhere".into(),
+        ..command(2, "net use")
+    };
+    store.add(vec![elsewhere]).await.unwrap();
+    let sweep = async |patterns: &str| {
+        let shared: Arc<dyn Store> = Arc::clone(&store) as _;
+        let judge = judge(vec![Box::new(Three)]);
+        Sweep::new(patterns, shared, Sources(vec![patterns.into()]), &judge, 1)
+            .activate(&AtomicBool::new(false), &mut |_| {})
+            .await
+            .unwrap()
+            .suspicious
+    };
+    assert_eq!(sweep("cmdlogs").await, 0);
+    assert_eq!(sweep("*").await, 3);
 }
 
 #[tokio::test]

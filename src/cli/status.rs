@@ -70,7 +70,7 @@ async fn read(store: &dyn Store, config: &Config) -> Result<Status, Failure> {
         size: 100,
     };
     let search = Search {
-        sources: Some(all(config)),
+        sources: Some(store::sources(config)),
         aggregations: vec![terms("AlertLevel"), terms("index")],
         ..Search::default()
     };
@@ -101,16 +101,6 @@ async fn read(store: &dyn Store, config: &Config) -> Result<Status, Failure> {
         findings: store.find(&kept).await?.total,
         sweeps,
     })
-}
-
-/// Everything that is swept.
-fn all(config: &Config) -> Sources {
-    let sources = config.sources.iter();
-    Sources(
-        sources
-            .flat_map(|source| source.index.0.iter().cloned())
-            .collect(),
-    )
 }
 
 /// The shards that wait, the longest first; those that are at rest are only counted.

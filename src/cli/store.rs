@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use super::{Failure, block_on};
 use crate::config::{Cluster, Config, Secret};
-use crate::store::Store;
 use crate::store::elastic::{Connection, Elastic, Login};
 use crate::store::embedded::Embedded;
+use crate::store::{Sources, Store};
 
 /// Opens the store to read and write.
 pub fn open(config: &Config) -> Result<Arc<dyn Store>, Failure> {
     Ok(match &config.cluster {
-        Some(cluster) => Arc::new(connect(cluster)?),
+        Some(cluster) => Arc::new(connect(cluster, config)?),
         None => Arc::new(Embedded::open(&config.data)?),
     })
 }
@@ -21,7 +21,7 @@ pub fn open(config: &Config) -> Result<Arc<dyn Store>, Failure> {
 /// Opens the store to read, beside whoever writes.
 pub fn open_read_only(config: &Config) -> Result<Arc<dyn Store>, Failure> {
     Ok(match &config.cluster {
-        Some(cluster) => Arc::new(connect(cluster)?),
+        Some(cluster) => Arc::new(connect(cluster, config)?),
         None => Arc::new(Embedded::open_read_only(&config.data)?),
     })
 }
@@ -34,8 +34,14 @@ pub fn name(config: &Config) -> String {
     }
 }
 
+/// Everything that is swept.
+pub fn sources(config: &Config) -> Sources {
+    let patterns = config.sources.iter().flat_map(|source| &source.index.0);
+    Sources(patterns.cloned().collect())
+}
+
 /// Connects to a cluster.
-pub fn connect(cluster: &Cluster) -> Result<Elastic, Failure> {
+pub fn connect(cluster: &Cluster, config: &Config) -> Result<Elastic, Failure> {
     let login = match (&cluster.api_key, &cluster.username, &cluster.password) {
         (Some(key), ..) => Login::ApiKey(secret(key)?),
         (None, Some(user), Some(password)) => Login::Basic(user.clone(), secret(password)?),
@@ -53,7 +59,8 @@ pub fn connect(cluster: &Cluster) -> Result<Elastic, Failure> {
         gzip: cluster.gzip,
         timeout: cluster.timeout,
     };
-    block_on(async { Ok(Elastic::open(&connection).await?) })
+    let sources = sources(config);
+    block_on(async { Ok(Elastic::open(&connection).await?.reading(sources)) })
 }
 
 fn secret(secret: &Secret) -> Result<String, Failure> {

@@ -13,7 +13,6 @@ mod search;
 mod server;
 mod shards;
 mod state;
-mod times;
 mod tls;
 mod types;
 mod verdicts;
@@ -29,6 +28,7 @@ use tokio::sync::Mutex;
 use self::bulk::Write;
 use self::client::{Client, bad};
 use self::feed::Pace;
+use self::search::Known;
 use self::shards::Shard;
 use super::{
     Begin, Checkpoint, Found, NewDocument, Outcome, Page, Progress, Search, Sources, Store,
@@ -50,6 +50,9 @@ pub struct Elastic {
     owner: String,
     /// Where it begins among shards.
     chance: usize,
+    /// What everything means to a search.
+    sources: Sources,
+    known: Known,
     feeds: Mutex<BTreeMap<Option<String>, Feed>>,
 }
 
@@ -73,8 +76,17 @@ impl Elastic {
             client: Client::connect(connection).await?,
             owner: format!("{}-{chance:016x}", std::process::id()),
             chance,
+            sources: Sources::all(),
+            known: Known::default(),
             feeds: Mutex::default(),
         })
+    }
+
+    /// The same; a search of everything looks at no more than these.
+    #[must_use]
+    pub fn reading(mut self, sources: Sources) -> Self {
+        self.sources = sources;
+        self
     }
 
     /// What answers there.
@@ -109,6 +121,9 @@ impl Elastic {
             && !shards.is_empty()
         {
             self.claim(sweep, &mut shards, since).await?;
+        }
+        if !shards.is_empty() {
+            self.known.forget().await;
         }
         let all: Vec<&Shard> = shards.iter().collect();
         feed::refresh(&self.client, &all).await?;
@@ -196,24 +211,7 @@ impl Store for Elastic {
     }
 
     async fn begin(&self, sources: &Sources, from: Begin) -> Result<Checkpoint, StoreError> {
-        let mut at = Checkpoint::default();
-        if from == Begin::Beginning {
-            return Ok(at);
-        }
-        let shards = shards::shards(&self.client, sources).await?;
-        let time = from.time();
-        if time.is_some() {
-            let all: Vec<&Shard> = shards.iter().collect();
-            feed::refresh(&self.client, &all).await?;
-        }
-        for shard in shards {
-            let first = match time {
-                Some(time) => coverage::first_since(&self.client, &shard, time).await?,
-                None => None,
-            };
-            at.advance(&shard.key, first.unwrap_or(shard.upto));
-        }
-        Ok(at)
+        coverage::begin(&self.client, sources, from).await
     }
 
     async fn changes(
@@ -283,7 +281,7 @@ impl Store for Elastic {
     }
 
     async fn window(&self, window: &Window) -> Result<Vec<Document>, StoreError> {
-        search::window(&self.client, window).await
+        search::window(&self.client, &self.known, window).await
     }
 
     async fn apply(&self, verdicts: &[Verdict]) -> Result<Vec<Outcome>, StoreError> {
@@ -352,7 +350,7 @@ impl Store for Elastic {
     }
 
     async fn find(&self, search: &Search) -> Result<Found, StoreError> {
-        search::find(&self.client, search).await
+        search::find(&self.client, &self.sources, search).await
     }
 
     async fn waiting(&self, sources: &Sources, since: &Checkpoint) -> Result<Waiting, StoreError> {

@@ -36,6 +36,7 @@ pub(super) async fn windows_hold_one_entity(store: &dyn Store) {
         new("logs", "other", &event(20, "ws6", "ver")),
         new("cmdlogs", "cmd", &json!({"Hostname": "ws5", "Username": "frodo", "command": "net user", "timestamp": "2020-09-13 12:26:55"})),
         new("logs", "after", &event(31, "ws5", "ver")),
+        new("elsewhere", "else", &event(20, "ws5", "ver")),
     ]).await.unwrap();
     let doc = get(store, "late").await;
     store
@@ -43,17 +44,25 @@ pub(super) async fn windows_hold_one_entity(store: &dyn Store) {
         .await
         .unwrap();
     store.commit("s", &Progress::default()).await.unwrap();
-    let window = |scope, entity: &str| Window {
+    let looking = |patterns: &[&str], scope, entity: &str| Window {
+        sources: Sources(patterns.iter().map(|p| (*p).to_owned()).collect()),
         scope,
         entity: entity.into(),
         from: T0,
         to: T0 + 30_000,
     };
+    let window = |scope, entity: &str| looking(&["log*", "cmdlogs"], scope, entity);
     let host = store.window(&window(Scope::Host, "Ws5")).await.unwrap();
     assert_eq!(ids(&host), ["early", "cmd", "late"]);
     assert_eq!(level(&host[2]), 2, "as it is now");
     let user = store.window(&window(Scope::User, "FRODO")).await.unwrap();
     assert_eq!(ids(&user), ["cmd"]);
+    // Findings bear the host and the time too.
+    for patterns in [&["*"][..], &["*", "picket-*"]] {
+        let window = looking(patterns, Scope::Host, "ws5");
+        let all = store.window(&window).await.unwrap();
+        assert_eq!(ids(&all), ["early", "cmd", "else", "late"]);
+    }
     assert!(
         store
             .window(&window(Scope::User, "nobody"))

@@ -2,14 +2,14 @@
 //! cluster, and looks at one document of each shard that waits.
 
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::client::{Client, encode, post};
 use super::feed::Pace;
 use super::shards::{self, Shard};
-use super::{feed, times};
+use super::{dsl, feed, search};
 use crate::document::Document;
-use crate::store::{Checkpoint, ShardWaiting, Sources, StoreError, Waiting};
+use crate::store::{Begin, Checkpoint, ShardWaiting, Sources, StoreError, Waiting};
 use crate::taxonomy::{Event, Fields, Reader, Slots};
 
 /// See [`crate::store::Store::waiting`].
@@ -78,18 +78,45 @@ async fn count(client: &Client, shard: &Shard, from: u64) -> Result<u64, StoreEr
     Ok(count.map_or(0, |c| c.count))
 }
 
-/// The lowest sequence number of the shard's documents whose event time is not before `time`;
-/// `None`: there is none.
-pub(super) async fn first_since(
+/// See [`crate::store::Store::begin`].
+pub(super) async fn begin(
     client: &Client,
-    shard: &Shard,
-    time: i64,
-) -> Result<Option<u64>, StoreError> {
+    sources: &Sources,
+    from: Begin,
+) -> Result<Checkpoint, StoreError> {
+    let mut at = Checkpoint::default();
+    if from == Begin::Beginning {
+        return Ok(at);
+    }
+    let shards = shards::shards(client, sources).await?;
+    let since = match from.time() {
+        Some(time) => {
+            let all: Vec<&Shard> = shards.iter().collect();
+            feed::refresh(client, &all).await?;
+            dsl::since(&search::types(client, sources).await?, time)
+        }
+        None => Vec::new(),
+    };
+    for shard in shards {
+        let query = since
+            .iter()
+            .find(|(indices, _)| indices.contains(&shard.index));
+        let first = match query {
+            Some((_, query)) => first(client, &shard, query).await?,
+            None => None,
+        };
+        at.advance(&shard.key, first.unwrap_or(shard.upto));
+    }
+    Ok(at)
+}
+
+/// The lowest sequence number of the shard's documents that this query finds; `None`: there is none.
+async fn first(client: &Client, shard: &Shard, query: &Value) -> Result<Option<u64>, StoreError> {
     let body = json!({
         "size": 1,
         "query": { "bool": { "filter": [
             { "range": { "_seq_no": { "lt": shard.upto } } },
-            times::range(Some(time), None),
+            query,
         ] } },
         "sort": [{ "_seq_no": "asc" }],
         "seq_no_primary_term": true,
@@ -103,10 +130,10 @@ pub(super) async fn first_since(
         ("ignore_unavailable", "true"),
         ("allow_partial_search_results", "false"),
     ];
-    let answer: serde_json::Value = client
+    let answer: Value = client
         .ask(post(&path, &query, body.to_string().as_bytes()))
         .await?;
     Ok(answer
         .pointer("/hits/hits/0/_seq_no")
-        .and_then(serde_json::Value::as_u64))
+        .and_then(Value::as_u64))
 }

@@ -28,7 +28,7 @@ use crate::store::glob::Glob;
 use crate::store::query::range::span;
 use crate::store::query::{Name, Query, Test, parse};
 use crate::store::{Found, Search, Sort, StoreError, StoreErrorKind};
-use crate::taxonomy::{accounts, paths};
+use crate::taxonomy::{accounts, paths, times};
 
 /// How far a search may page (`index.max_result_window`).
 pub(super) const MAX_RESULTS: usize = 10_000;
@@ -356,6 +356,20 @@ pub(super) fn at_times(view: &View<'_>, paths: &[String], from: i64, to: i64) ->
     };
     let span = Test::Between(end(from), end(to));
     field::any(view, paths, &span)
+}
+
+/// What finds the documents with a time from then on, for each group of indices; at any place,
+/// because where a feed begins it may only be too early.
+pub(super) fn since(types: &FieldTypes, time: i64) -> Vec<(Vec<String>, Value)> {
+    let times = times();
+    let views = types.views(None, &with_clocks(times.clone()));
+    let query = |view: &View<'_>| {
+        let indices = view.indices().map(str::to_owned).collect();
+        let clock = clock::within(&Clock::all(view), Some(time), None);
+        let places = at_times(view, &times, time, i64::MAX);
+        (indices, clause::or(vec![clock, places]))
+    };
+    views.iter().map(query).collect()
 }
 
 /// All of these clauses.

@@ -15,7 +15,7 @@ use super::hits::{self, Response};
 use super::types::FieldTypes;
 use crate::document::{Document, DocumentId, Scope};
 use crate::store::query::Name;
-use crate::store::{Sort, Sources, StoreError, Window};
+use crate::store::{Sort, StoreError, Window};
 use crate::taxonomy::{Event, Fields, Reader, Slots, accounts, times};
 
 /// How many documents a window holds.
@@ -67,7 +67,7 @@ impl History {
         );
         let asked = dsl::with_clocks([names, times.clone()].concat());
         let mut parts = Vec::new();
-        for view in types.views(Some(&Sources::all()), &asked) {
+        for view in types.views(Some(&window.sources), &asked) {
             let entity = match window.scope {
                 Scope::Host => dsl::host(&view, &window.entity),
                 Scope::User => dsl::namesakes(&view, &window.entity),
@@ -152,6 +152,9 @@ impl History {
 
     /// The document's time, if it is this entity's and in the window.
     fn time_if_meant(&mut self, document: &Document) -> Option<i64> {
+        if self.window.sources.never_feed(&document.id.index) {
+            return None;
+        }
         self.reader.read(&document.source, &mut self.slots).ok()?;
         let event = Event::new(document, &self.slots);
         let entity = match self.window.scope {
@@ -184,6 +187,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::store::Sources;
     use crate::store::elastic::types::tests::sample;
 
     fn hit(id: usize, time: i64, host: &str) -> Value {
@@ -198,6 +202,7 @@ mod tests {
     #[test]
     fn pages_until_all_is_read_and_keeps_what_is_meant() {
         let window = Window {
+            sources: Sources::all(),
             scope: Scope::Host,
             entity: "ws5".into(),
             from: 1_000_000,

@@ -203,7 +203,7 @@ impl Snapshot {
         };
         let term = self.columns.value_term(&fact.path(), &window.entity);
         let mut found: Vec<(i64, u64, DocAddress)> = Vec::new();
-        for (segment, fits) in self.fitting(&Sources::all()) {
+        for (segment, fits) in self.fitting(&window.sources) {
             let index = segment
                 .reader
                 .inverted_index(self.columns.values)
