@@ -136,14 +136,15 @@ impl Default for Config {
 }
 
 /// What is swept on a cluster unless the configuration says otherwise: the indices that Winlogbeat,
-/// Elastic Agent, Logstash and the cmd.exe logger write.
-pub const CLUSTER_SOURCES: [&str; 6] = [
+/// Elastic Agent, Logstash, the cmd.exe logger and `picket load` write.
+pub const CLUSTER_SOURCES: [&str; 7] = [
     "winlogbeat-*",
     "logs-windows.*",
     "logs-system.*",
     "logs-winlog.*",
     "logstash-*",
     "cmdlogs*",
+    "events",
 ];
 
 impl Config {

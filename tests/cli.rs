@@ -463,6 +463,10 @@ fn roles_are_for_what_is_swept() {
     let args = ["role", "--for", "opensearch", "logs-a", "-o", "json"];
     let role = &picket(folder.path(), &args).json()[0];
     assert_eq!(role["index_permissions"][0]["index_patterns"][0], "logs-a");
+    let makes = |role: &Value| role["indices"][0].to_string().contains("create_index");
+    let role = |args: &[&str]| picket(folder.path(), args).json().remove(0);
+    assert!(!makes(&role(&["role", "case-*", "-o", "json"])));
+    assert!(makes(&role(&["role", "case-*", "--load", "-o", "json"])));
 }
 
 #[test]

@@ -54,8 +54,8 @@ pub fn run(mut config: Config) -> Result<Exit, Failure> {
     let store = Arc::new(Embedded::open(&config.data)?);
     let (inputs, problems) = Inputs::find(&[recordings]);
     super::exit::refuse(&problems)?;
-    let loaded = block_on(load::load(&store, inputs, None, false))?;
-    load::warn(&loaded.problems, loaded.unreadable);
+    let loaded = block_on(load::load(&load::Target::Embedded(&store), inputs, None))?;
+    load::warn(&loaded.problems, loaded.unreadable, "could not be read");
     let mut out = anstream::stdout().lock();
     writeln!(
         out,

@@ -13,12 +13,16 @@ use crate::store::elastic::{Kind, Role};
 Examples:
   picket role                       for Kibana's Dev Tools
   picket role --for opensearch 'winlogbeat-*' cmdlogs
+  picket role --load 'case-*'       to judge those, and to load files into them
   picket role -o json | curl -u elastic https://127.0.0.1:9200/_security/role/picket \\
       --json @-                     the body alone")]
 pub struct Args {
     /// For which server.
     #[arg(long = "for", value_enum, default_value_t, value_name = "SERVER")]
     server: Server,
+    /// Also what `picket load` needs: to make the indices that are not there.
+    #[arg(long)]
+    load: bool,
     /// Patterns of the indices to judge; without them those of the configuration.
     #[arg(value_name = "PATTERN")]
     patterns: Vec<String>,
@@ -39,7 +43,10 @@ pub fn run(args: &Args, config: &Config, output: Output) -> Result<Exit, Failure
         Server::Elasticsearch => Kind::Elasticsearch,
         Server::OpenSearch => Kind::OpenSearch,
     };
-    let role = Role::new(kind, &patterns(&args.patterns, config));
+    let mut role = Role::new(kind, &patterns(&args.patterns, config));
+    if args.load {
+        role = role.loading();
+    }
     let mut out = anstream::stdout().lock();
     match output {
         Output::Table => {

@@ -86,7 +86,7 @@ pub fn run(args: &Args, mut config: Config, output: Output) -> Result<Exit, Fail
     })?;
     scan.finish()?;
     let unreadable = progress.unreadable.load(Ordering::Relaxed);
-    super::load::warn(&problems, unreadable);
+    super::load::warn(&problems, unreadable, "could not be read");
     let took = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
     summary(&scan, unreadable, &arsenal, took);
     Ok(if args.exit_code && scan.findings > 0 {

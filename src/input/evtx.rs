@@ -1,6 +1,7 @@
 //! Windows event log files, chunk by chunk as they are read, so that they stream out of archives
 //! too. A chunk or record that is damaged costs no other.
 
+use std::borrow::Cow;
 use std::io::{BufRead, Read};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -65,7 +66,7 @@ fn read_chunk(
     for record in chunk.iter() {
         let record = record.and_then(evtx::EvtxRecord::into_json_bytes);
         match record {
-            Ok(record) => match json::check(&record.data) {
+            Ok(record) => match json::check(&plain_id(&record.data)) {
                 Ok(source) => sink.record(record.event_record_id, &source)?,
                 Err(message) => {
                     let id = record.event_record_id;
@@ -76,4 +77,44 @@ fn read_chunk(
         }
     }
     ControlFlow::Continue(())
+}
+
+/// The record with the number of its event as a number also where that has qualifiers, which then
+/// stand beside it: one index cannot hold numbers and objects under one name.
+fn plain_id(json: &[u8]) -> Cow<'_, [u8]> {
+    const NAME: &[u8] = br#""EventID":"#;
+    const HEAD: &[u8] = br##"{"#attributes":"##;
+    const TEXT: &[u8] = br##","#text":"##;
+    // Within a string the quotes would have backslashes before them.
+    let plain = || {
+        let at = memchr::memmem::find(json, NAME)? + NAME.len();
+        let (before, rest) = json.split_at_checked(at)?;
+        let rest = rest.strip_prefix(HEAD)?;
+        let (attributes, rest) = rest.split_at_checked(memchr::memchr(b'}', rest)? + 1)?;
+        let rest = rest.strip_prefix(TEXT)?;
+        let (number, rest) = rest.split_at_checked(memchr::memchr(b'}', rest)?)?;
+        let beside = br#","EventID_attributes":"#;
+        Some([before, number, beside, attributes, rest.get(1..)?].concat())
+    };
+    plain().map_or(Cow::Borrowed(json), Cow::Owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_an_event_is_a_number() {
+        let with = br##"{"Event":{"System":{"EventID":{"#attributes":{"Qualifiers":16384},"#text":7045},"Level":4}}}"##;
+        let plain = br#"{"Event":{"System":{"EventID":7045,"EventID_attributes":{"Qualifiers":16384},"Level":4}}}"#;
+        assert_eq!(&*plain_id(with), plain);
+        for as_it_is in [
+            &plain[..],
+            br##"{"EventID":{"#attributes":{"Qualifiers":16384}}}"##,
+            br##"{"a":"\"EventID\":{\"#attributes\":{},\"#text\":1}"}"##,
+            b"{}",
+        ] {
+            assert_eq!(&*plain_id(as_it_is), as_it_is);
+        }
+    }
 }

@@ -8,6 +8,7 @@ mod coverage;
 mod dsl;
 mod feed;
 mod hits;
+mod load;
 mod role;
 mod search;
 mod server;
@@ -39,6 +40,7 @@ use crate::finding::Verdict;
 use crate::problem::Problem;
 
 pub use client::{Connection, Login};
+pub use load::{Loaded, Loading};
 pub use role::Role;
 pub use server::{Kind, Server};
 pub use state::STATE_INDEX;

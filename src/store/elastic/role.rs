@@ -33,6 +33,26 @@ impl Role {
     }
 }
 
+impl Role {
+    /// The same, and what loading files into those indices needs: it makes those that are not there.
+    #[must_use]
+    pub fn loading(mut self) -> Self {
+        let lists = [
+            ("/indices/0/privileges", &["create_index"][..]),
+            (
+                "/index_permissions/0/allowed_actions",
+                &["indices:admin/create", "indices:admin/get"],
+            ),
+        ];
+        for (list, more) in lists {
+            if let Some(Value::Array(list)) = self.body.pointer_mut(list) {
+                list.extend(more.iter().map(|privilege| json!(privilege)));
+            }
+        }
+        self
+    }
+}
+
 fn elasticsearch(sources: &[String]) -> Value {
     json!({
         "cluster": ["monitor"],
@@ -96,6 +116,21 @@ mod tests {
             for named in ["winlogbeat-*", FINDINGS_INDEX, STATE_INDEX] {
                 assert!(text.contains(named), "{kind:?} {named}");
             }
+        }
+    }
+
+    #[test]
+    fn only_who_loads_makes_indices_of_events() {
+        for kind in [Kind::Elasticsearch, Kind::OpenSearch] {
+            let role = Role::new(kind, &["events".into()]);
+            let of_events = |role: &Role| {
+                let places = ["/indices/0", "/index_permissions/0"];
+                let found = places.iter().find_map(|at| role.body.pointer(at));
+                found.unwrap().to_string()
+            };
+            let makes = |text: &str| text.contains("create_index") || text.contains("admin/create");
+            assert!(!makes(&of_events(&role)), "{kind:?}");
+            assert!(makes(&of_events(&role.loading())), "{kind:?}");
         }
     }
 }
