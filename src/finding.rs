@@ -65,7 +65,7 @@ fn cut(value: &str, span: Option<(usize, usize)>) -> (String, Option<(usize, usi
 
 /// What the second engine, sigma-rust, says of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum SecondOpinion {
     /// It finds the same.
     Agrees,
@@ -73,6 +73,9 @@ pub enum SecondOpinion {
     Differs,
     /// It cannot load this rule, so it says nothing.
     Unsupported,
+    /// The rule asks so much of texts so long that it was not asked: it needs time for each
+    /// character and each pattern.
+    TooLong,
 }
 
 /// One detector's hit on one document.

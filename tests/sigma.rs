@@ -345,6 +345,22 @@ fn a_decoded_match_shows_the_encoded_text() {
     assert_eq!(&evidence.value[start..start + len], "NlY3Jld");
 }
 
+/// It takes time for each character and each pattern; a script of a megabyte would hold all up.
+#[test]
+fn the_second_engine_is_not_asked_about_texts_without_end() {
+    let mut bench = Bench::new(&rule(
+        "sel: {CommandLine|contains: [one, two, three, four]}\ncondition: sel",
+    ));
+    for (length, opinion) in [
+        (1_000, SecondOpinion::Agrees),
+        (1_000_000, SecondOpinion::TooLong),
+    ] {
+        let findings = bench.findings(json!({"CommandLine": "x".repeat(length) + "four"}));
+        assert_eq!(findings.len(), 1);
+        assert_eq!(findings[0].second_opinion, Some(opinion));
+    }
+}
+
 /// Where sigma-rust by itself would say no to a rule that holds.
 #[test]
 fn the_second_engine_agrees_where_it_needs_help() {

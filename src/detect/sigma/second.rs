@@ -16,6 +16,10 @@ use crate::rule::predicate::{Atom, Predicate};
 use crate::rule::tree::Tree;
 use crate::taxonomy::{Event, FieldId, Kind};
 
+/// The most that is put to it: characters times the patterns they are compared with, of a field or
+/// of all values together. It takes some nanoseconds for each, and what attackers write may be long.
+const MAX_WORK: usize = 1 << 18;
+
 /// All rules as sigma-rust has them, each compiled when it is asked for first.
 #[derive(Debug)]
 pub(super) struct Second {
@@ -26,7 +30,8 @@ pub(super) struct Second {
 struct Loaded {
     rule: sigma_rust::Rule,
     needs: Vec<Need>,
-    keywords: bool,
+    /// How many.
+    keywords: usize,
 }
 
 /// What a rule asks of a field.
@@ -34,6 +39,8 @@ struct Loaded {
 struct Need {
     field: FieldId,
     name: Box<str>,
+    /// With how many patterns it is compared.
+    patterns: usize,
     /// It asks for null, or whether the field exists.
     null: bool,
     number: bool,
@@ -63,8 +70,9 @@ impl Second {
         let Some(loaded) = loaded else {
             return SecondOpinion::Unsupported;
         };
-        let Some(event) = loaded.event(event) else {
-            return SecondOpinion::Unsupported;
+        let event = match loaded.event(event) {
+            Ok(event) => event,
+            Err(silent) => return silent,
         };
         match catch_unwind(AssertUnwindSafe(|| loaded.rule.is_match(&event))) {
             Ok(true) => SecondOpinion::Agrees,
@@ -76,27 +84,39 @@ impl Second {
 
 impl Loaded {
     /// The event as it needs it: text throughout, absent fields as null where the rule asks for
-    /// that. `None` if a field has several values: it never matches those.
-    fn event(&self, event: &Event<'_>) -> Option<sigma_rust::Event> {
+    /// that. It is not asked if a field has several values, which it never matches, nor if it would
+    /// take too long.
+    fn event(&self, event: &Event<'_>) -> Result<sigma_rust::Event, SecondOpinion> {
         let mut out = sigma_rust::Event::new();
+        let mut left = MAX_WORK;
+        let mut spend = |text: &str, patterns: usize| {
+            left = left
+                .checked_sub(text.len().saturating_mul(patterns))
+                .ok_or(SecondOpinion::TooLong)?;
+            Ok(())
+        };
         for need in &self.needs {
             let mut values = event.values(need.field).filter(|v| v.kind != Kind::Null);
             match (values.next(), values.next()) {
-                (Some(value), None) => match value.text.trim().parse::<f64>() {
-                    Ok(number) if need.number => out.insert(&*need.name, number),
-                    _ => out.insert(&*need.name, value.text),
-                },
+                (Some(value), None) => {
+                    spend(value.text, need.patterns)?;
+                    match value.text.trim().parse::<f64>() {
+                        Ok(number) if need.number => out.insert(&*need.name, number),
+                        _ => out.insert(&*need.name, value.text),
+                    }
+                }
                 (None, _) if need.null => out.insert(&*need.name, None),
                 (None, _) => {}
-                (Some(_), Some(_)) => return None,
+                (Some(_), Some(_)) => return Err(SecondOpinion::Unsupported),
             }
         }
-        if self.keywords {
+        if self.keywords > 0 {
             for (number, value) in event.all_values().enumerate() {
+                spend(value.text, self.keywords)?;
                 out.insert(format!("\0{number}"), value.text);
             }
         }
-        Some(out)
+        Ok(out)
     }
 }
 
@@ -112,17 +132,19 @@ fn load(rule: &Rule, atoms: &[Atom], names: &[Box<str>]) -> Option<Loaded> {
     used_atoms(rule, &rule.condition, &mut used);
     let used = used.into_iter().filter_map(|id| atoms.get(id));
     let mut needs: Vec<Need> = Vec::new();
-    let mut keywords = false;
+    let mut keywords = 0;
     let mut need = |field: FieldId, predicate: Option<&Predicate>| {
         let null = matches!(predicate, Some(Predicate::Null | Predicate::Exists));
         let number = matches!(predicate, Some(Predicate::Number(..)));
         if let Some(known) = needs.iter_mut().find(|need| need.field == field) {
+            known.patterns += 1;
             known.null |= null;
             known.number |= number;
         } else if let Some(name) = names.get(field.index()).cloned() {
             needs.push(Need {
                 field,
                 name,
+                patterns: 1,
                 null,
                 number,
             });
@@ -131,7 +153,7 @@ fn load(rule: &Rule, atoms: &[Atom], names: &[Box<str>]) -> Option<Loaded> {
     for atom in used {
         match atom.field {
             Some(field) => need(field, Some(&atom.predicate)),
-            None => keywords = true,
+            None => keywords += 1,
         }
         if let Predicate::Reference { field, .. } = &atom.predicate {
             need(*field, None);
