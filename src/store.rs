@@ -160,7 +160,8 @@ pub enum Outcome {
     Written,
     /// Nothing had to change on the document; the finding is kept.
     Kept,
-    /// Somebody wrote in between; the document comes again in the feed.
+    /// Somebody wrote in between, so the document comes again in the feed; or it is gone. Nothing
+    /// is written and no finding kept.
     Conflict,
     /// The store refuses; the finding is kept. Why, as a sentence.
     Rejected(String),
@@ -180,6 +181,38 @@ pub struct NewDocument {
     pub source: Box<str>,
 }
 
+impl NewDocument {
+    /// The longest index name and id in bytes, as in Elasticsearch.
+    const MAX_INDEX: usize = 255;
+    const MAX_ID: usize = 512;
+
+    /// Where it goes; its id may have to be made from its source.
+    fn id(&self) -> Result<DocumentId, StoreError> {
+        let id = match &self.id {
+            Some(id) => id.clone(),
+            None => findings::digest(&self.index, &self.source),
+        };
+        let ok =
+            |text: &str, max: usize| !text.is_empty() && text.len() <= max && !text.contains('\0');
+        if !ok(&self.index, Self::MAX_INDEX) || !ok(&id, Self::MAX_ID) {
+            return Err(StoreError::new(
+                StoreErrorKind::BadRequest,
+                format!(
+                    "index {:?}, id {id:?}: an index has 1 to {} bytes, an id 1 to {}, and \
+                     neither a NUL",
+                    self.index,
+                    Self::MAX_INDEX,
+                    Self::MAX_ID
+                ),
+            ));
+        }
+        Ok(DocumentId {
+            index: self.index.as_str().into(),
+            id: id.into(),
+        })
+    }
+}
+
 /// How to order what [`Store::find`] finds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Sort {
@@ -197,7 +230,8 @@ pub struct Search {
     /// is what Picket is configured to read.
     pub sources: Option<Sources>,
     /// A query string. Bare words and `"phrases"` are looked for in the command line and all
-    /// text. `field:value` compares whole values, however long, without case;
+    /// text. `field:value` compares whole values, however long, without case (a cluster may find
+    /// more where its index keeps only the words of a long value);
     /// `wild*cards?` find parts, and `field:*` that there is a value. Ranges are `field:[a TO b]`,
     /// `{a TO b}`, `field:>5`, over numbers, times or text. `AND` (also by standing side by side), `OR`, `NOT`, `( )` join them.
     /// A field is named by its Sigma name, by its path in the source, or `host`, `user`, `time`,
@@ -250,7 +284,8 @@ pub struct Found {
 /// - **Nothing is skipped.** Following `changes` from any checkpoint until it rests yields every
 ///   document of the sources whose last write came after that checkpoint, whoever writes meanwhile.
 /// - **Nothing is overwritten.** `apply` and `edit` change a document only if its `Version` is the
-///   one given; `apply` never lowers an `AlertLevel` and never touches a document with `Ignore` 1.
+///   one given. So a verdict that was settled on that version, see [`Verdict::settle`], never lowers
+///   an `AlertLevel` and never touches a document with `Ignore` 1.
 /// - **Nothing acknowledged is lost.** What `add`, `edit` and `commit` answered `Ok` to, and what
 ///   `apply` reported before that `commit`, survives `kill -9`.
 /// - **Repeating is harmless.** Applying the same verdicts again changes nothing and doubles no

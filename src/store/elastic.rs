@@ -20,9 +20,12 @@ mod verdicts;
 mod window;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 
@@ -33,11 +36,12 @@ use self::search::Known;
 use self::shards::Shard;
 use super::{
     Begin, Checkpoint, Found, NewDocument, Outcome, Page, Progress, Search, Sources, Store,
-    StoreError, StoreErrorKind, Waiting, Window, findings,
+    StoreError, StoreErrorKind, Waiting, Window,
 };
 use crate::document::{Document, DocumentId, Version};
 use crate::finding::Verdict;
 use crate::problem::Problem;
+use crate::taxonomy::read::leaves;
 
 pub use client::{Connection, Login};
 pub use load::{Loaded, Loading};
@@ -55,8 +59,12 @@ pub struct Elastic {
     /// What everything means to a search.
     sources: Sources,
     known: Known,
-    feeds: Mutex<BTreeMap<Option<String>, Feed>>,
+    lease: Duration,
+    feeds: Mutex<BTreeMap<Reading, Feed>>,
 }
+
+/// Who reads what: a sweep, or somebody in passing.
+type Reading = (Option<String>, Vec<String>);
 
 /// What is being read for one sweep.
 #[derive(Default)]
@@ -80,6 +88,7 @@ impl Elastic {
             chance,
             sources: Sources::all(),
             known: Known::default(),
+            lease: state::LEASE,
             feeds: Mutex::default(),
         })
     }
@@ -91,22 +100,16 @@ impl Elastic {
         self
     }
 
+    /// The same, leaving a shard to others once it has said nothing for that long.
+    #[must_use]
+    pub fn leasing(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
+    }
+
     /// What answers there.
     pub fn server(&self) -> &Server {
         self.client.server()
-    }
-
-    /// Makes everything that was written to those sources visible to [`Store::find`] and
-    /// [`Store::window`], which otherwise see it about a second later.
-    ///
-    /// # Errors
-    /// As the server says.
-    pub async fn refresh(&self, sources: &Sources) -> Result<(), StoreError> {
-        let names: Vec<String> = sources.0.iter().map(|p| client::encode(p)).collect();
-        let path = format!("{}/_refresh", names.join(","));
-        let query = [("ignore_unavailable", "true"), ("allow_no_indices", "true")];
-        let _: Value = self.client.ask(client::post(&path, &query, b"")).await?;
-        Ok(())
     }
 
     /// Looks for shards with something after `since`, and makes it visible. With a sweep, only
@@ -150,7 +153,7 @@ impl Elastic {
             for shard in shards.iter() {
                 let at = state.at.get(&shard.key).copied().unwrap_or(0);
                 if taken < share && at < shard.upto && !state.is_taken(&shard.key, &self.owner) {
-                    state.lease(&shard.key, &self.owner);
+                    state.lease(&shard.key, &self.owner, self.lease);
                     taken += 1;
                 }
             }
@@ -169,22 +172,20 @@ impl Elastic {
 #[async_trait]
 impl Store for Elastic {
     async fn add(&self, documents: Vec<NewDocument>) -> Result<(), StoreError> {
+        // All are looked at before one is sent.
         let mut writes = Vec::with_capacity(documents.len());
         for document in documents {
-            let id = document
-                .id
-                .unwrap_or_else(|| findings::digest(&document.index, &document.source));
-            let id = DocumentId {
-                index: document.index.into(),
-                id: id.into(),
+            let id = document.id()?;
+            let refused = |error: &dyn fmt::Display| {
+                bad(format!(
+                    "document {:?} for index {:?} is refused: {error}",
+                    id.id, id.index
+                ))
             };
-            // An NDJSON line must not hold a line break.
-            let source: &serde_json::value::RawValue = serde_json::from_str(&document.source)
-                .map_err(|error| bad(format!("a document is no JSON object: {error}")))?;
-            let source = match source.get().contains('\n') {
-                true => compact(source.get())?,
-                false => source.get().as_bytes().to_vec(),
-            };
+            serde_json::from_str::<IgnoredAny>(&document.source).map_err(|e| refused(&e))?;
+            leaves(&document.source, |_, _| {}).map_err(|e| refused(&e))?;
+            // A line break ends a document there; in JSON it stands only where a space may.
+            let source = document.source.replace(['\n', '\r'], " ").into_bytes();
             writes.push(match document.replace {
                 true => Write::Index(id, source),
                 false => Write::Create(id, source),
@@ -224,7 +225,8 @@ impl Store for Elastic {
         limit: usize,
     ) -> Result<Page, StoreError> {
         let mut feeds = self.feeds.lock().await;
-        let feed = feeds.entry(sweep.map(str::to_owned)).or_default();
+        let reading = (sweep.map(str::to_owned), sources.0.clone());
+        let feed = feeds.entry(reading).or_default();
         let mut next = since.clone();
         let mut page = Page::default();
         let (mut looked, mut bytes) = (false, 0);
@@ -272,7 +274,9 @@ impl Store for Elastic {
     }
 
     async fn release(&self, sweep: &str) -> Result<(), StoreError> {
-        self.feeds.lock().await.remove(&Some(sweep.to_owned()));
+        let mut feeds = self.feeds.lock().await;
+        feeds.retain(|(reader, _), _| reader.as_deref() != Some(sweep));
+        drop(feeds);
         state::change(&self.client, sweep, |state| {
             let before = state.leases.len();
             state.leases.retain(|_, lease| lease.owner != self.owner);
@@ -299,6 +303,12 @@ impl Store for Elastic {
         version: Version,
         patch: &Map<String, Value>,
     ) -> Result<bool, StoreError> {
+        if !bulk::gone(&self.client, [document].into_iter())
+            .await?
+            .is_empty()
+        {
+            return Ok(false);
+        }
         let write = Write::Update(document.clone(), version, Value::Object(patch.clone()));
         let items = bulk::write(&self.client, &[write], false).await?;
         match items.into_iter().next() {
@@ -334,7 +344,7 @@ impl Store for Elastic {
                 }
                 state.at.insert(key.clone(), *at);
                 if state.is_held(key, &self.owner) {
-                    state.lease(key, &self.owner);
+                    state.lease(key, &self.owner, self.lease);
                 }
             }
             state.begun.extend(progress.begun.iter().cloned());
@@ -344,8 +354,10 @@ impl Store for Elastic {
         .await?;
         if !lost.is_empty() {
             let mut feeds = self.feeds.lock().await;
-            if let Some(feed) = feeds.get_mut(&Some(sweep.to_owned())) {
-                feed.open.retain(|shard| !lost.contains(&shard.key));
+            for ((reader, _), feed) in feeds.iter_mut() {
+                if reader.as_deref() == Some(sweep) {
+                    feed.open.retain(|shard| !lost.contains(&shard.key));
+                }
             }
         }
         Ok(())
@@ -358,11 +370,4 @@ impl Store for Elastic {
     async fn waiting(&self, sources: &Sources, since: &Checkpoint) -> Result<Waiting, StoreError> {
         coverage::waiting(&self.client, sources, since).await
     }
-}
-
-/// The same JSON on one line.
-fn compact(source: &str) -> Result<Vec<u8>, StoreError> {
-    let value: Value = serde_json::from_str(source)
-        .map_err(|error| bad(format!("a document is no JSON object: {error}")))?;
-    Ok(value.to_string().into_bytes())
 }

@@ -30,7 +30,7 @@ use self::schema::Columns;
 use self::snapshot::Snapshot;
 use super::{
     Begin, Checkpoint, Found, NewDocument, Outcome, Page, Progress, Search, Sources, Store,
-    StoreError, StoreErrorKind, Waiting, Window, findings,
+    StoreError, StoreErrorKind, Waiting, Window,
 };
 use crate::document::{Document, DocumentId, Version};
 use crate::finding::Verdict;
@@ -38,9 +38,6 @@ use crate::taxonomy::{Fields, Reader};
 
 /// How many jobs may wait for the committer before a sender has to.
 const QUEUE: usize = 256;
-/// The longest index name and id in bytes, as in Elasticsearch.
-const MAX_INDEX: usize = 255;
-const MAX_ID: usize = 512;
 
 /// A store in a folder, or in RAM.
 pub struct Embedded {
@@ -239,29 +236,6 @@ fn missing_head(dir: &Path) -> StoreError {
     )
 }
 
-/// The id of a new document, which may have to be made from its source.
-fn new_id(document: &NewDocument) -> Result<DocumentId, StoreError> {
-    let id = match &document.id {
-        Some(id) => id.clone(),
-        None => findings::digest(&document.index, &document.source),
-    };
-    let ok = |text: &str, max: usize| !text.is_empty() && text.len() <= max && !text.contains('\0');
-    if !ok(&document.index, MAX_INDEX) || !ok(&id, MAX_ID) {
-        return Err(StoreError::new(
-            StoreErrorKind::BadRequest,
-            format!(
-                "index {:?}, id {id:?}: an index has 1 to {MAX_INDEX} bytes, an id 1 to {MAX_ID}, \
-                 and neither a NUL",
-                document.index
-            ),
-        ));
-    }
-    Ok(DocumentId {
-        index: document.index.as_str().into(),
-        id: id.into(),
-    })
-}
-
 #[async_trait]
 impl Store for Embedded {
     async fn add(&self, documents: Vec<NewDocument>) -> Result<(), StoreError> {
@@ -272,7 +246,7 @@ impl Store for Embedded {
         let rows = blocking(move || {
             let mut rows = Rows::new(reader);
             let row = |document: NewDocument| {
-                let id = new_id(&document)?;
+                let id = document.id()?;
                 let mut row = rows.row(id, document.source)?;
                 row.only_new = !document.replace;
                 Ok(row)

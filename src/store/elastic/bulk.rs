@@ -2,10 +2,12 @@
 //! request that succeeds says nothing of its items, so every item is looked at. Knows nothing of
 //! what the documents mean.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Value, json};
 
 use super::client::{Client, cut, post, unavailable};
@@ -46,7 +48,7 @@ pub(super) struct Item {
 
 #[derive(Deserialize)]
 struct Answer {
-    items: Vec<std::collections::BTreeMap<String, RawItem>>,
+    items: Vec<BTreeMap<String, RawItem>>,
 }
 
 #[derive(Deserialize)]
@@ -60,7 +62,7 @@ struct RawItem {
     error: Option<RawError>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct RawError {
     #[serde(default, rename = "type")]
     kind: String,
@@ -214,6 +216,8 @@ pub(super) struct Got<T> {
     primary_term: u64,
     #[serde(default = "none", rename = "_source")]
     pub(super) source: Option<T>,
+    #[serde(default)]
+    error: Option<RawError>,
 }
 
 fn none<T>() -> Option<T> {
@@ -228,6 +232,22 @@ impl<T> Got<T> {
             primary_term: self.primary_term,
         }
     }
+}
+
+/// The indices of those documents that are not there. An update of a document makes its index anew
+/// where it was deleted, so who updates looks first.
+pub(super) async fn gone(
+    client: &Client,
+    documents: impl Iterator<Item = &DocumentId>,
+) -> Result<BTreeSet<Arc<str>>, StoreError> {
+    // One document of each.
+    let one: BTreeMap<&Arc<str>, &DocumentId> = documents.map(|id| (&id.index, id)).collect();
+    let ids: Vec<DocumentId> = one.into_values().cloned().collect();
+    let found = read::<IgnoredAny>(client, &ids, &["AlertLevel"]).await?;
+    let is_gone = |error: &RawError| error.kind == "index_not_found_exception";
+    let gone = ids.into_iter().zip(found);
+    let gone = gone.filter(|(_, got)| got.error.as_ref().is_some_and(is_gone));
+    Ok(gone.map(|(id, _)| id.index).collect())
 }
 
 /// Reads documents as they are now, in order; one that is not there has no source.

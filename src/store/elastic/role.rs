@@ -1,7 +1,8 @@
 //! The least that Picket must be allowed on a cluster, as the cluster takes it. Asks nothing.
 //!
-//! Picket never deletes a document, so it is not allowed to: on Elasticsearch `index` and
-//! `auto_configure` (the mapping of `AlertLevel` and `picket`) stand where `write` would do.
+//! Picket never deletes a document of others, so it is not allowed to: on Elasticsearch `index` and
+//! `auto_configure` (the mapping of `AlertLevel` and `picket`) stand where `write` would do. Of its
+//! own findings it deletes those that turn out to speak of no verdict.
 
 use serde_json::{Value, json};
 
@@ -67,7 +68,7 @@ fn elasticsearch(sources: &[String]) -> Value {
             {
                 "names": [FINDINGS_INDEX, STATE_INDEX],
                 "privileges": [
-                    "read", "view_index_metadata", "monitor", "maintenance", "index",
+                    "read", "view_index_metadata", "monitor", "maintenance", "index", "delete",
                     "create_index",
                 ],
             },
@@ -85,7 +86,8 @@ fn opensearch(sources: &[String]) -> Value {
         "indices:admin/refresh*",
         "indices:monitor/stats",
     ];
-    let own = [&both[..], &["indices:admin/create"]].concat();
+    let own = ["indices:admin/create", "indices:data/write/delete"];
+    let own = [&both[..], &own].concat();
     json!({
         // Requests that name several indices are allowed as such first.
         "cluster_permissions": [
@@ -106,13 +108,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn roles_never_delete() {
+    fn roles_never_delete_what_is_not_their_own() {
         for kind in [Kind::Elasticsearch, Kind::OpenSearch] {
             let role = Role::new(kind, &["winlogbeat-*".into()]);
             let text = role.body.to_string();
-            for never in ["delete", "\"write\"", "\"all\"", "\"manage\"", "write/*"] {
+            for never in [
+                "\"write\"",
+                "\"all\"",
+                "\"manage\"",
+                "write/*",
+                "admin/delete",
+            ] {
                 assert!(!text.contains(never), "{kind:?} {never}");
             }
+            let of_others = ["/indices/0", "/index_permissions/0"];
+            let of_others = of_others
+                .iter()
+                .find_map(|at| role.body.pointer(at))
+                .unwrap();
+            assert!(!of_others.to_string().contains("delete"), "{kind:?}");
             for named in ["winlogbeat-*", FINDINGS_INDEX, STATE_INDEX] {
                 assert!(text.contains(named), "{kind:?} {named}");
             }

@@ -74,8 +74,8 @@ impl State {
     }
 
     /// Gives the shard to that process from now on.
-    pub(super) fn lease(&mut self, shard: &str, owner: &str) {
-        let until = Utc::now().timestamp_millis() + LEASE.as_millis() as i64;
+    pub(super) fn lease(&mut self, shard: &str, owner: &str, span: Duration) {
+        let until = Utc::now().timestamp_millis() + span.as_millis() as i64;
         let owner = owner.to_owned();
         self.leases.insert(shard.to_owned(), Lease { owner, until });
     }

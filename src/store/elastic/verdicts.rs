@@ -32,12 +32,16 @@ pub(super) async fn apply(
     client: &Client,
     verdicts: &[Verdict],
 ) -> Result<Vec<Outcome>, StoreError> {
-    let kept = keep(client, verdicts).await?;
+    let gone = bulk::gone(client, verdicts.iter().map(|v| &v.document)).await?;
+    let is_gone = |number: usize| gone.contains(&verdicts[number].document.index);
+    let open = (0..verdicts.len()).filter(|number| !is_gone(*number));
+    let kept = keep(client, verdicts, open.collect()).await?;
     let mut outcomes = vec![Outcome::Kept; verdicts.len()];
     let mut writes = Vec::new();
     let mut numbers = Vec::new();
     for (number, (verdict, kept)) in verdicts.iter().zip(&kept).enumerate() {
         match (&verdict.patch, kept) {
+            _ if is_gone(number) => outcomes[number] = Outcome::Conflict,
             (_, Kept::Refused(why)) => outcomes[number] = Outcome::Rejected(why.clone()),
             (Some(patch), _) => {
                 numbers.push(number);
@@ -74,10 +78,13 @@ fn fields(patch: &Map<String, Value>) -> Value {
     Value::Object(fields)
 }
 
-/// Puts the findings of each verdict together with what is kept of its document.
-async fn keep(client: &Client, verdicts: &[Verdict]) -> Result<Vec<Kept>, StoreError> {
+/// Puts the findings of those verdicts together with what is kept of its document.
+async fn keep(
+    client: &Client,
+    verdicts: &[Verdict],
+    mut open: Vec<usize>,
+) -> Result<Vec<Kept>, StoreError> {
     let mut kept = vec![Kept::default(); verdicts.len()];
-    let mut open: Vec<usize> = (0..verdicts.len()).collect();
     for _ in 0..TRIES {
         if open.is_empty() {
             return Ok(kept);

@@ -109,14 +109,10 @@ impl Stage<'_> {
         if *verdict.document.index == *FINDINGS_INDEX {
             return Ok(Outcome::Rejected("findings are not judged".into()));
         }
-        let Some(document) = self.current(&verdict.document)? else {
-            return Ok(Outcome::Rejected(
-                "the document is not there any more".into(),
-            ));
+        let document = match self.current(&verdict.document)? {
+            Some(document) if document.version == verdict.version => document,
+            _ => return Ok(Outcome::Conflict),
         };
-        if document.version != verdict.version {
-            return Ok(Outcome::Conflict);
-        }
         let outcome = match self.raise(&document, verdict) {
             Ok(true) => Outcome::Written,
             Ok(false) => Outcome::Kept,

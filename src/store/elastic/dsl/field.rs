@@ -3,11 +3,12 @@
 //! Not exact, because the index does not know better:
 //! - A keyword longer than its `ignore_above` has no value: only [`Test::Exists`] finds it.
 //! - A text without a whole-value sub-field, or whose sub-field left a long value out, is compared
-//!   by its words: a superset.
+//!   by its words: a superset. So is what a value or pattern of more than 500 signs finds.
 //! - Patterns do not fit numbers, dates, booleans and addresses.
 //! - Numbers in keywords compare where they are whole, 0 to 2,147,483,647. Text in keywords
 //!   compares with case.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::ops::Bound;
 
@@ -22,6 +23,9 @@ use crate::store::query::range::Range;
 
 /// The length that dynamic mappings give a keyword; longer values may be missing there.
 const IGNORE_ABOVE: usize = 256;
+/// How many words of a pattern are looked for, and how many letters of each: a server bounds both.
+const MAX_RUNS: usize = 30;
+const MAX_RUN: usize = 250;
 
 /// The documents that have such a value at one of these paths.
 pub(super) fn any(view: &View<'_>, paths: &[String], test: &Test) -> Value {
@@ -107,15 +111,16 @@ pub(super) fn words_of(path: &str, exact: Option<&str>, glob: &Glob) -> Value {
     }
 }
 
-/// The runs of ASCII letters and digits in a pattern: each stands within one word of a text that
-/// fits.
-fn runs(glob: &Glob) -> Vec<String> {
+/// Runs of ASCII letters and digits in a pattern: each stands within one word of a text that fits.
+fn runs(glob: &Glob) -> BTreeSet<String> {
     let plain = |sign| match sign {
         Sign::Char(char) if char.is_ascii_alphanumeric() => char,
         _ => ' ',
     };
     let text: String = glob.signs().map(plain).collect();
-    text.split_whitespace().map(str::to_owned).collect()
+    let run = |run: &str| run.get(..MAX_RUN).unwrap_or(run).to_owned();
+    let runs: BTreeSet<String> = text.split_whitespace().map(run).collect();
+    runs.into_iter().take(MAX_RUNS).collect()
 }
 
 fn between(path: &str, kind: Kind, from: &Bound<String>, to: &Bound<String>) -> Option<Value> {

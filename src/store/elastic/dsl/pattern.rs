@@ -9,6 +9,9 @@ use crate::store::glob::{Glob, Sign};
 
 /// The longest regexp that an index takes (`index.max_regex_length`).
 const MAX_REGEXP: usize = 1_000;
+/// The most signs of a value or pattern that are compared: Lucene refuses an automaton of more than
+/// 1,000 states. Of a longer one the beginning is: more is found than asked for.
+const MAX_SIGNS: usize = 500;
 
 /// What is no part of a word: ASCII but letters and digits, and general punctuation. No range begins
 /// with an escaped sign: Lucene 10 reads that otherwise than Lucene 8 and 9.
@@ -20,41 +23,46 @@ pub(super) fn is(path: &str, value: &str) -> Value {
         // Without case, the empty text is never found.
         return json!({"term": {path: {"value": ""}}});
     }
-    let simple = json!({"term": {path: {"value": value, "case_insensitive": true}}});
-    match value.is_ascii() {
-        true => simple,
-        false => regexp(path, &value.chars().map(letter).collect::<String>()).unwrap_or(simple),
+    match value.is_ascii() && value.len() <= MAX_SIGNS {
+        true => json!({"term": {path: {"value": value, "case_insensitive": true}}}),
+        false => fits(path, &value.chars().map(Sign::Char).collect()),
     }
 }
 
 /// A value that the pattern fits, without case.
 pub(super) fn fits(path: &str, glob: &Glob) -> Value {
-    let mut simple = String::new();
-    let mut spelt = String::new();
-    for sign in glob.signs() {
-        match sign {
-            Sign::Any => {
-                simple.push('*');
-                spelt.push_str(".*");
-            }
-            Sign::One => {
-                simple.push('?');
-                spelt.push('.');
-            }
-            Sign::Char(char) => {
-                if matches!(char, '*' | '?' | '\\') {
-                    simple.push('\\');
-                }
-                simple.push(char);
-                spelt.push_str(&letter(char));
-            }
-        }
+    let mut signs: Vec<Sign> = glob.signs().collect();
+    if signs.len() > MAX_SIGNS {
+        signs.truncate(MAX_SIGNS);
+        signs.push(Sign::Any);
     }
-    let ascii = simple.is_ascii();
-    let simple = json!({"wildcard": {path: {"value": simple, "case_insensitive": true}}});
-    match ascii {
-        true => simple,
-        false => regexp(path, &spelt).unwrap_or(simple),
+    let ascii = |sign: &Sign| !matches!(sign, Sign::Char(char) if !char.is_ascii());
+    if !signs.iter().all(ascii)
+        && let Some(clause) = regexp(path, &signs.iter().map(spelt).collect::<String>())
+    {
+        return clause;
+    }
+    let simple: String = signs.iter().map(simple).collect();
+    json!({"wildcard": {path: {"value": simple, "case_insensitive": true}}})
+}
+
+/// A sign in a regexp.
+fn spelt(sign: &Sign) -> String {
+    match sign {
+        Sign::Any => ".*".into(),
+        Sign::One => ".".into(),
+        Sign::Char(char) => letter(*char),
+    }
+}
+
+/// A sign in a `wildcard`, which has no case of letters beyond ASCII.
+fn simple(sign: &Sign) -> String {
+    match sign {
+        Sign::Any => "*".into(),
+        Sign::One => "?".into(),
+        Sign::Char(char @ ('*' | '?' | '\\')) => format!("\\{char}"),
+        Sign::Char(char) if !char.is_ascii() && char.is_alphabetic() => "?".into(),
+        Sign::Char(char) => char.to_string(),
     }
 }
 
@@ -64,7 +72,14 @@ pub(super) fn has_words(path: &str, words: &[&str]) -> Value {
     let spelt: Vec<String> = words.iter().map(spelt).collect();
     let spelt = spelt.join(&format!("[{GAP}]+"));
     // Too long to be spelt out: found wherever they follow each other at any distance.
-    let loose = || json!({"wildcard": {path: {"value": format!("*{}*", words.join("*")), "case_insensitive": true}}});
+    let loose = || {
+        let sign = |char| match char {
+            '*' => Sign::Any,
+            char => Sign::Char(char),
+        };
+        let glob: Glob = words.join("*").chars().map(sign).collect();
+        fits(path, &glob.anywhere())
+    };
     regexp(path, &within(&spelt)).unwrap_or_else(loose)
 }
 
