@@ -183,7 +183,7 @@ impl Drop for Disk {
 #[tokio::test]
 async fn a_full_disk_loses_nothing_and_works_again_with_room() {
     let Some(disk) = Disk::mount("12m") else {
-        skip("only root may mount the small disk");
+        skip("root", "only root may mount the small disk");
         return;
     };
     let ballast = disk.0.path().join("ballast");

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use picket::alert::AlertLevel;
 use picket::document::{Document, DocumentId};
 use picket::store::embedded::Embedded;
-use picket::store::{Checkpoint, Outcome, Progress, Sources, Store};
+use picket::store::{Checkpoint, NewDocument, Outcome, Progress, Sources, Store};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -215,4 +215,85 @@ async fn the_feed_skips_nothing_while_others_write() {
             "{id:?}: not the last write"
         );
     }
+}
+
+/// What the shards of a cluster do by themselves: other indices' writes are no work that waits.
+#[tokio::test]
+async fn other_indices_writes_move_the_checkpoint_too() {
+    let store = Embedded::in_memory().unwrap();
+    let logs = Sources(vec!["logs".into()]);
+    store
+        .add(vec![
+            new("logs", "a", &json!({"n": 1})),
+            new("other", "b", &json!({"n": 2})),
+        ])
+        .await
+        .unwrap();
+    let start = Checkpoint::default();
+    let all = store.changes(None, &Sources::all(), &start, 10).await;
+    let some = store.changes(None, &logs, &start, 10).await;
+    assert_eq!(some.unwrap().next, all.unwrap().next);
+}
+
+/// This store looks at the document itself before it writes, whatever the verdict was settled on.
+#[tokio::test]
+async fn verdicts_that_nobody_settled_lower_nothing() {
+    let store = Embedded::in_memory().unwrap();
+    let ignored = r#"{"AlertLevel":0,"Ignore":1}"#;
+    store
+        .add(vec![
+            new("logs", "two", &json!({"AlertLevel": 2, "a": 1})),
+            new("logs", "ignored", &serde_json::from_str(ignored).unwrap()),
+        ])
+        .await
+        .unwrap();
+    let read = async || {
+        let start = Checkpoint::default();
+        let page = store.changes(None, &Sources::all(), &start, 10).await;
+        let mut documents = page.unwrap().documents;
+        documents.sort_by_key(|d| d.id.clone());
+        documents
+    };
+    let verdicts: Vec<_> = read()
+        .await
+        .iter()
+        .map(|document| {
+            let mut verdict = verdict(document, "r", AlertLevel::Suspicious);
+            verdict.settle(&Default::default());
+            assert!(verdict.patch.is_some());
+            verdict
+        })
+        .collect();
+    let outcomes = store.apply(&verdicts).await.unwrap();
+    assert_eq!(outcomes, [Outcome::Kept, Outcome::Written]);
+    store.commit("s", &Progress::default()).await.unwrap();
+    let now = read().await;
+    assert_eq!(&*now[0].source, ignored);
+    assert!(
+        now[1].source.contains(r#""AlertLevel":2"#),
+        "{}",
+        now[1].source
+    );
+}
+
+/// What a cluster's parser would change: no number is read that need not be.
+#[tokio::test]
+async fn a_verdict_leaves_numbers_as_they_are_written() {
+    let store = Embedded::in_memory().unwrap();
+    let huge = NewDocument {
+        source: r#"{"a":1e400,"b":1.50}"#.into(),
+        ..new("logs", "a", &json!({}))
+    };
+    store.add(vec![huge]).await.unwrap();
+    let start = Checkpoint::default();
+    let page = store.changes(None, &Sources::all(), &start, 10).await;
+    let verdict = verdict(&page.unwrap().documents[0], "r", AlertLevel::Alert);
+    assert_eq!(store.apply(&[verdict]).await.unwrap(), [Outcome::Written]);
+    store.commit("s", &Progress::default()).await.unwrap();
+    let page = store.changes(None, &Sources::all(), &start, 10).await;
+    let now = &page.unwrap().documents[0].source;
+    assert!(
+        now.starts_with(r#"{"a":1e400,"b":1.50,"AlertLevel":2"#),
+        "{now}"
+    );
 }

@@ -115,7 +115,7 @@ fn judge_as(digest: &str, set: Vec<Box<dyn Detector>>) -> Judge {
     })
 }
 
-fn words() -> Judge {
+pub(crate) fn words() -> Judge {
     judge(vec![
         Box::new(Word("whoami", AlertLevel::Suspicious)),
         Box::new(Word("mimikatz", AlertLevel::Alert)),
@@ -123,7 +123,7 @@ fn words() -> Judge {
     ])
 }
 
-fn command(id: usize, command: &str) -> NewDocument {
+pub(crate) fn command(id: usize, command: &str) -> NewDocument {
     let source = json!({
         "Hostname": "PC1", "Username": "ann", "command": command,
         "timestamp": format!("2026-11-22 01:{:02}:{:02}", id / 60 % 60, id % 60), "AlertLevel": 0, "Ignore": 0,

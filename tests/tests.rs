@@ -18,6 +18,7 @@ mod sigma;
 mod sigma_corpus;
 mod store_contract;
 mod store_crash;
+mod store_elastic;
 mod store_laws;
 mod support;
 mod sweep;

@@ -76,7 +76,7 @@ pub(super) async fn queries_find(store: &dyn Store) {
     store.add(vec![
         new("logs", "a", &event(1, "WS5.theshire.local", r"powershell -nop \\WS6\C$\mimikatz.exe sekurlsa::logonpasswords")),
         new("logs", "b", &event(2, "ws6", "net user /add frodo")),
-        new("logs", "c", &json!({"EventID": 4624, "Channel": "Security", "timestamp": "2020-09-13T12:30:00Z", "a.b": {"c d": [1, "two", {"e": true}]}, "Empty": "", "Null": null, "AlertLevel": 2})),
+        new("logs", "c", &json!({"EventID": 4624, "Channel": "Security", "timestamp": "2020-09-13T12:30:00Z", "a.b": {"c d": ["one", "two"], "f": {"e": true}}, "Empty": "", "Null": null, "AlertLevel": 2})),
         new("cmdlogs", "d", &json!({"Hostname": "ws7", "Username": "sam", "command": "whoami /all", "timestamp": "2020-09-13 13:00:00", "AlertLevel": 0})),
     ]).await.unwrap();
     for (query, expected) in [
@@ -117,7 +117,7 @@ pub(super) async fn queries_find(store: &dyn Store) {
         ("AlertLevel:>0", "c"),
         ("AlertLevel:*", "c d"),
         (r"a.b.c\ d:two", "c"),
-        (r"a.b.c\ d.e:true", "c"),
+        ("a.b.f.e:true", "c"),
         ("Empty:*", "c"),
         ("Empty:\"\"", "c"),
         ("Null:*", ""),
@@ -148,27 +148,53 @@ pub(super) async fn queries_find(store: &dyn Store) {
     }
 }
 
+fn long(end: &str) -> String {
+    format!("PowerShell {}{end}", "ÄB ".repeat(500))
+}
+
+async fn store_long_values(store: &dyn Store) {
+    let documents = [
+        (
+            "a",
+            json!({"x": long("One-Tail"), "path": [long("1"), "Short"]}),
+        ),
+        ("b", json!({"x": long("two-tail")})),
+        (
+            "c",
+            json!({"x": long("TWO-tail"), "other": long("one-tail")}),
+        ),
+        ("d", json!({"x": format!("1.{}", "0".repeat(300))})),
+        ("e", json!({"x": "ab ".repeat(50)})),
+    ];
+    let documents = documents.map(|(id, source)| new("logs", id, &source));
+    store.add(documents.into()).await.unwrap();
+}
+
+/// However long values are, what has one is found, if perhaps among others.
+pub(super) async fn long_values_are_found(store: &dyn Store) {
+    store_long_values(store).await;
+    for (query, expected) in [
+        (format!("x:\"{}\"", long("one-tail")), "a"),
+        (format!("x:\"{}\"", long("two-tail").to_lowercase()), "b c"),
+        ("x:*two-tail".to_owned(), "b c"),
+        ("x:*one?tail".to_owned(), "a"),
+        ("x:powershell*".to_owned(), "a b c"),
+        ("x:powershell*one*".to_owned(), "a"),
+        (format!("x:{}*", long("TWO").replace(' ', "?")), "b c"),
+        ("x:*".to_owned(), "a b c d e"),
+        ("path:s*".to_owned(), "a"),
+        ("NOT x:ab*".to_owned(), "a b c d"),
+    ] {
+        let found = found(store, &query).await;
+        for id in expected.split_whitespace() {
+            assert!(found.iter().any(|f| f == id), "{id} {query} {found:?}");
+        }
+    }
+}
+
 /// However long values are, and wherever they differ.
 pub(super) async fn long_values_are_compared_whole(store: &dyn Store) {
-    let long = |end: &str| format!("PowerShell {}{end}", "ÄB ".repeat(500));
-    store
-        .add(vec![
-            new(
-                "logs",
-                "a",
-                &json!({"x": long("One-Tail"), "path": [long("1"), "Short"]}),
-            ),
-            new("logs", "b", &json!({"x": long("two-tail")})),
-            new(
-                "logs",
-                "c",
-                &json!({"x": long("TWO-tail"), "other": long("one-tail")}),
-            ),
-            new("logs", "d", &json!({"x": format!("1.{}", "0".repeat(300))})),
-            new("logs", "e", &json!({"x": "ab ".repeat(50)})),
-        ])
-        .await
-        .unwrap();
+    store_long_values(store).await;
     let long = |end: &str| long(end).to_lowercase();
     for (query, expected) in [
         (format!("x:\"{}\"", long("one-tail")), "a"),
@@ -220,6 +246,13 @@ pub(super) async fn documents_cannot_swell(store: &dyn Store) {
         "kept, not searched"
     );
     assert_eq!(&*get(store, "s").await.source, swelling.to_string());
+}
+
+pub(super) async fn lists_hold_anything(store: &dyn Store) {
+    let list = json!({"a.b": {"c d": [1, "two", {"e": true}]}});
+    store.add(vec![new("logs", "c", &list)]).await.unwrap();
+    assert_eq!(found(store, r"a.b.c\ d:two").await, ["c"]);
+    assert_eq!(found(store, r"a.b.c\ d.e:true").await, ["c"]);
 }
 
 pub(super) async fn searches_sort_page_and_count(store: &dyn Store) {
