@@ -16,9 +16,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use elasticsearch::http::Method;
+use picket::store::elastic::{Connection, Login};
 use serde_json::{Value, json};
 
 use self::cluster::Cluster;
+use crate::store_elastic::server::Server;
 
 /// Numbers that look random and are the same for the same seed (splitmix64).
 #[derive(Clone)]
@@ -72,8 +74,7 @@ level: critical
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_goes_wrong_every_document_is_judged_as_it_is() {
-    let Ok(url) = std::env::var("PICKET_TEST_ELASTIC_URL") else {
-        println!("skipped: no PICKET_TEST_ELASTIC_URL");
+    let Some(server) = Server::get().await else {
         return;
     };
     let long = std::env::var("PICKET_TEST_FAULTS").is_ok_and(|form| form == "long");
@@ -94,11 +95,11 @@ async fn whatever_goes_wrong_every_document_is_judged_as_it_is() {
         |seed| seed.parse().unwrap(),
     );
     println!("PICKET_TEST_SEED={seed}");
-    run(&url, seed, &size).await;
+    run(&server, seed, &size).await;
 }
 
-async fn run(url: &str, seed: u64, size: &Size) {
-    let cluster = Cluster::new(url);
+async fn run(server: &Server, seed: u64, size: &Size) {
+    let cluster = Cluster(server.http.clone());
     let base = format!("faults-{:08x}", seed as u32);
     let indices = [format!("{base}-a"), format!("{base}-b")];
     for (index, shards) in indices.iter().zip([3, 1]) {
@@ -109,10 +110,12 @@ async fn run(url: &str, seed: u64, size: &Size) {
         let (status, answer) = cluster.ask(Method::Put, index, body.to_string()).await;
         assert_eq!(status, 200, "{answer}");
     }
-    let target = url.trim_start_matches("http://").trim_end_matches('/');
-    let proxy = proxy::start(target.to_owned(), seed).await;
+    let Connection {
+        urls, login, ca, ..
+    } = &server.connection;
+    let proxy = proxy::start(&urls[0], ca.as_deref(), seed).await;
     let folder = tempfile::tempdir().unwrap();
-    configure(folder.path(), &base, proxy.port);
+    configure(folder.path(), &base, proxy.port, login);
 
     let written = Arc::new(AtomicUsize::new(0));
     let writers: Vec<_> = (0..3)
@@ -171,12 +174,19 @@ async fn run(url: &str, seed: u64, size: &Size) {
     }
 }
 
-fn configure(folder: &Path, base: &str, port: u16) {
+fn configure(folder: &Path, base: &str, port: u16, login: &Login) {
+    let login = match login {
+        Login::Basic(user, password) => {
+            std::fs::write(folder.join("password"), password).unwrap();
+            format!(", username: {user}, password_file: password")
+        }
+        _ => String::new(),
+    };
     std::fs::create_dir(folder.join("modules")).unwrap();
     std::fs::write(folder.join("rules.yml"), RULES).unwrap();
     std::fs::write(folder.join("blacklist.txt"), "# none\n").unwrap();
     let config = format!(
-        "store:\n  elastic: {{ url: \"http://127.0.0.1:{port}\", timeout: 10s }}\n\
+        "store:\n  elastic: {{ url: \"http://127.0.0.1:{port}\", timeout: 10s{login} }}\n\
          sources:\n  - {{ name: all, index: \"{base}-*\" }}\n\
          sweeps:\n  - {{ name: {base}, schedule: \"0 * * * * *\" }}\n\
          rules: [rules.yml]\nblacklist: blacklist.txt\nmodules: modules\n"

@@ -6,7 +6,7 @@ mod connection;
 mod indices;
 mod refusals;
 mod role;
-mod server;
+pub(crate) mod server;
 mod sharing;
 
 use std::sync::Arc;

@@ -1,9 +1,12 @@
 //! What several suites share. Nothing here asserts.
 
+use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::path::PathBuf;
+use std::sync::Mutex;
 
 /// The folder of recordings and rule collections that stands beside the repository, or
-/// `PICKET_TEST_SHARED`; `None`, with a word on standard output, where it is not.
+/// `PICKET_TEST_SHARED`; `None`, with a word on standard error, where it is not.
 ///
 /// # Panics
 /// It is not there, and `PICKET_TEST_NO_SKIP` says that it must be.
@@ -31,5 +34,10 @@ pub(crate) fn skip(lacking: &str, why: &str) {
     let needed = std::env::var("PICKET_TEST_NO_SKIP").unwrap_or_default();
     let must = needed.split(',').any(|word| word == lacking || word == "1");
     assert!(!must, "must not skip: {why}");
-    println!("skipped: {why}");
+    // To the process's own standard error: what a test prints is shown only if it fails.
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    if SAID.lock().unwrap().insert(why.to_owned()) {
+        let line = format!("skipped: {why}\n");
+        std::io::stderr().write_all(line.as_bytes()).unwrap();
+    }
 }

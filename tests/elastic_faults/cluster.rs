@@ -2,29 +2,22 @@
 //! judged by another's eyes.
 
 use elasticsearch::http::Method;
-use elasticsearch::http::headers::HeaderMap;
-use elasticsearch::http::transport::Transport;
 use serde_json::{Value, json};
+
+use crate::store_elastic::server::Http;
 
 /// A server without Picket.
 #[derive(Clone)]
-pub(super) struct Cluster(Transport);
+pub(super) struct Cluster(pub(super) Http);
 
 impl Cluster {
-    pub(super) fn new(url: &str) -> Self {
-        Self(Transport::single_node(url).unwrap())
-    }
-
     /// Status and answer.
     pub(super) async fn ask(&self, method: Method, path: &str, body: String) -> (u16, Value) {
-        let body = (!body.is_empty()).then_some(body);
-        let answer = self
-            .0
-            .send(method, path, HeaderMap::new(), None::<&()>, body, None)
-            .await
-            .unwrap();
-        let status = answer.status_code().as_u16();
-        (status, answer.json().await.unwrap_or_default())
+        let body = match body.is_empty() {
+            true => Value::Null,
+            false => body.into(),
+        };
+        self.0.ask(method, path, body).await
     }
 
     /// All documents of an index: id and source.

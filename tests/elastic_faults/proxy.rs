@@ -5,10 +5,61 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use elasticsearch::http::Url;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsConnector;
 
 use super::Chance;
+
+/// The server that the proxy passes on to. Picket speaks plain HTTP with the proxy, so that the
+/// proxy can answer for a server that has TLS.
+#[derive(Clone)]
+struct Target {
+    address: String,
+    tls: Option<TlsConnector>,
+}
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+impl Target {
+    fn new(url: &str, ca: Option<&[u8]>) -> Self {
+        let url = Url::parse(url).unwrap();
+        let host = url.host_str().unwrap();
+        let connector = |ca| {
+            let mut roots = RootCertStore::empty();
+            roots
+                .add(CertificateDer::from_pem_slice(ca).unwrap())
+                .unwrap();
+            let config = ClientConfig::builder_with_provider(Arc::new(
+                rustls::crypto::ring::default_provider(),
+            ))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+            TlsConnector::from(Arc::new(config))
+        };
+        Self {
+            address: format!("{host}:{}", url.port_or_known_default().unwrap()),
+            tls: ca.map(connector),
+        }
+    }
+
+    async fn connect(&self) -> std::io::Result<Box<dyn Stream>> {
+        let stream = TcpStream::connect(&self.address).await?;
+        let Some(tls) = &self.tls else {
+            return Ok(Box::new(stream));
+        };
+        let host = self.address.rsplit_once(':').unwrap().0.to_owned();
+        let name = ServerName::try_from(host).unwrap();
+        Ok(Box::new(tls.connect(name, stream).await?))
+    }
+}
 
 /// A running proxy.
 pub(super) struct Proxy {
@@ -28,8 +79,9 @@ enum Mishap {
     Refuse(u16),
 }
 
-/// Starts a proxy before the server at `target`.
-pub(super) async fn start(target: String, seed: u64) -> Proxy {
+/// Starts a proxy before the server at that address, whose authority is `ca`.
+pub(super) async fn start(url: &str, ca: Option<&[u8]>, seed: u64) -> Proxy {
+    let target = Target::new(url, ca);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let faulty = Arc::new(AtomicBool::new(true));
@@ -58,7 +110,7 @@ pub(super) async fn start(target: String, seed: u64) -> Proxy {
     proxy
 }
 
-async fn serve(mut client: TcpStream, target: String, mishap: Option<Mishap>) {
+async fn serve(mut client: TcpStream, target: Target, mishap: Option<Mishap>) {
     if let Some(Mishap::Refuse(status)) = mishap {
         let mut request = [0; 4096];
         let _ = client.read(&mut request).await;
@@ -67,11 +119,11 @@ async fn serve(mut client: TcpStream, target: String, mishap: Option<Mishap>) {
         let _ = client.write_all(answer.as_bytes()).await;
         return;
     }
-    let Ok(server) = TcpStream::connect(target).await else {
+    let Ok(server) = target.connect().await else {
         return;
     };
     let (mut from_client, mut to_client) = client.into_split();
-    let (mut from_server, mut to_server) = server.into_split();
+    let (mut from_server, mut to_server) = tokio::io::split(server);
     let asking = tokio::spawn(async move {
         let _ = tokio::io::copy(&mut from_client, &mut to_server).await;
     });

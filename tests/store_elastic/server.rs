@@ -24,15 +24,15 @@ use crate::support::skip;
 /// Tests take the server in turn.
 static TURN: Mutex<()> = Mutex::const_new(());
 
-pub(super) struct Server {
-    pub(super) connection: Connection,
-    http: Http,
+pub(crate) struct Server {
+    pub(crate) connection: Connection,
+    pub(crate) http: Http,
     _turn: MutexGuard<'static, ()>,
 }
 
 impl Server {
-    /// The server, empty; `None`, with a word on standard output, where there is none.
-    pub(super) async fn get() -> Option<Self> {
+    /// The server, empty; `None`, with a word on standard error, where there is none.
+    pub(crate) async fn get() -> Option<Self> {
         let variable = |name: &str| std::env::var(format!("PICKET_TEST_ELASTIC_{name}")).ok();
         let Some(url) = variable("URL") else {
             skip("servers", "no PICKET_TEST_ELASTIC_URL");
@@ -61,7 +61,7 @@ impl Server {
     }
 
     /// The same, if it asks for a password.
-    pub(super) async fn secured() -> Option<Self> {
+    pub(crate) async fn secured() -> Option<Self> {
         let server = Self::get().await?;
         if matches!(server.connection.login, Login::Anonymous) {
             println!("skipped: this server has no security");
@@ -71,21 +71,21 @@ impl Server {
     }
 
     /// A store on it, to be used as people use it, but seeing at once what was written.
-    pub(super) async fn store(&self) -> AtOnce {
+    pub(crate) async fn store(&self) -> AtOnce {
         self.at_once(self.elastic().await)
     }
 
     /// That store, seeing at once what was written.
-    pub(super) fn at_once(&self, store: Elastic) -> AtOnce {
+    pub(crate) fn at_once(&self, store: Elastic) -> AtOnce {
         AtOnce(store, self.http.clone())
     }
 
-    pub(super) async fn elastic(&self) -> Elastic {
+    pub(crate) async fn elastic(&self) -> Elastic {
         Elastic::open(&self.connection).await.unwrap()
     }
 
     /// The same server, asked as somebody else.
-    pub(super) fn asking_as(&self, connection: &Connection) -> Http {
+    pub(crate) fn asking_as(&self, connection: &Connection) -> Http {
         Http::new(
             &connection.urls[0],
             &connection.login,
@@ -94,31 +94,31 @@ impl Server {
     }
 
     /// What it answers, with the status.
-    pub(super) async fn ask(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
+    pub(crate) async fn ask(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
         self.http.ask(method, path, body).await
     }
 
     /// The same, of what must succeed.
-    pub(super) async fn must(&self, method: Method, path: &str, body: Value) -> Value {
+    pub(crate) async fn must(&self, method: Method, path: &str, body: Value) -> Value {
         let (status, answer) = self.ask(method, path, body).await;
         assert!((200..300).contains(&status), "{path}: {status} {answer}");
         answer
     }
 
-    pub(super) async fn put(&self, path: &str, body: Value) {
+    pub(crate) async fn put(&self, path: &str, body: Value) {
         self.must(Method::Put, path, body).await;
     }
 
-    pub(super) async fn post(&self, path: &str, body: Value) -> Value {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Value {
         self.must(Method::Post, path, body).await
     }
 
-    pub(super) async fn delete(&self, path: &str) {
+    pub(crate) async fn delete(&self, path: &str) {
         self.must(Method::Delete, path, Value::Null).await;
     }
 
     /// Deletes everything but what is the server's own, and sets up what the contract asks for.
-    pub(super) async fn wipe(&self) {
+    pub(crate) async fn wipe(&self) {
         let path = "/_cat/indices?format=json&h=index&expand_wildcards=all";
         let indices = self.must(Method::Get, path, Value::Null).await;
         for index in indices.as_array().unwrap() {
@@ -144,7 +144,7 @@ impl Server {
 
 /// Asks the server directly.
 #[derive(Clone)]
-pub(super) struct Http(Transport);
+pub(crate) struct Http(Transport);
 
 impl Http {
     fn new(url: &str, login: &Login, ca: Option<&[u8]>) -> Self {
@@ -161,7 +161,7 @@ impl Http {
     }
 
     /// What it answers, with the status.
-    pub(super) async fn ask(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
+    pub(crate) async fn ask(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
         let body = match &body {
             Value::Null => None,
             // Lines of `_bulk`.
@@ -181,7 +181,7 @@ impl Http {
 }
 
 /// A store on which searches see at once what was written. Elsewhere this takes a second.
-pub(super) struct AtOnce(pub(super) Elastic, Http);
+pub(crate) struct AtOnce(pub(crate) Elastic, Http);
 
 impl AtOnce {
     async fn refresh(&self) {
