@@ -138,6 +138,9 @@ pub struct Page {
     pub problems: Vec<Problem>,
 }
 
+/// The most documents of one host or user that a window module is shown: the newest.
+pub const MAX_WINDOW: usize = 50_000;
+
 /// Asks for the history of one host or user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Window {

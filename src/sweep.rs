@@ -15,18 +15,15 @@ use crate::detect::judge::{Ask, NewEvent};
 use crate::detect::{Judge, Judged};
 use crate::document::{Document, DocumentId};
 use crate::finding::Verdict;
+use crate::problem::Problem;
 use crate::store::{
-    Begin, Checkpoint, Outcome, Page, Progress, Sources, Store, StoreError, Window,
+    Begin, Checkpoint, MAX_WINDOW, Outcome, Page, Progress, Sources, Store, StoreError, Window,
 };
 
 pub use report::SweepReport;
 
 /// Documents read at a time.
 pub const PAGE: usize = 5_000;
-
-/// The most documents of one entity that a window module is shown at a time; what is older waits
-/// in vain, and the report says so.
-const MAX_WINDOW: usize = 50_000;
 
 /// How many windows are read at a time: each may hold that many documents.
 const WINDOWS: usize = 4;
@@ -314,6 +311,12 @@ impl Sweep {
     }
 }
 
+/// A window holds more than a module is shown.
+pub fn too_many(ask: &Ask) -> Problem {
+    let message = format!("has more documents than a module is shown: the newest {MAX_WINDOW}");
+    Problem::new(&ask.entity, message)
+}
+
 /// The history of an entity as it is judged. The page's own documents are taken as they were read,
 /// so that page and window speak of one version.
 fn history_of(
@@ -322,16 +325,10 @@ fn history_of(
     page: &[Document],
     judged: &mut Judged,
 ) -> Vec<Document> {
-    if history.len() > MAX_WINDOW {
-        let dropped = history.len() - MAX_WINDOW;
-        history.drain(..dropped);
-        judged.problems.push(crate::problem::Problem::new(
-            &ask.entity,
-            format!(
-                "the window of {} holds {dropped} documents more than a module is shown",
-                ask.entity
-            ),
-        ));
+    let dropped = history.len().saturating_sub(MAX_WINDOW);
+    history.drain(..dropped);
+    if dropped > 0 {
+        judged.problems.push(too_many(ask));
     }
     let known: BTreeMap<&DocumentId, &Document> = page.iter().map(|d| (&d.id, d)).collect();
     for document in &mut history {

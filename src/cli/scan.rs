@@ -14,19 +14,18 @@ use super::finding::{FindingLine, warning};
 use super::story::Story;
 use super::sweep::{threads, to_json};
 use super::{Exit, Failure, Output, progress, text};
+use crate::alert::AlertLevel;
 use crate::config::Config;
 use crate::detect::judge::{Ask, Counts, NewEvent};
 use crate::document::{Document, DocumentId};
 use crate::finding::Verdict;
 use crate::input::{Inputs, Item, Progress};
 use crate::problem::Problem;
-use crate::sweep::Panel;
+use crate::store::MAX_WINDOW;
+use crate::sweep::{Panel, too_many};
 
 /// Documents that are judged at a time.
 const BATCH: usize = 1_024;
-
-/// The most documents of one host or user that a window module is shown.
-const MAX_WINDOW: usize = 50_000;
 
 /// What may be said after `picket scan`.
 #[derive(Debug, clap::Args)]
@@ -142,6 +141,8 @@ struct Scan {
     alerts: u64,
     problems: Vec<Problem>,
     histories: BTreeMap<Ask, (Vec<NewEvent>, Vec<Document>)>,
+    /// The documents that windows will speak of too, and whether they are among the alerts.
+    awaited: HashMap<DocumentId, bool>,
 }
 
 impl Scan {
@@ -157,6 +158,7 @@ impl Scan {
             alerts: 0,
             problems: Vec::new(),
             histories: BTreeMap::new(),
+            awaited: HashMap::new(),
         }
     }
 
@@ -173,6 +175,8 @@ impl Scan {
                     new.iter()
                         .filter_map(|n| known.get(&n.document).map(|d| (*d).clone())),
                 );
+                let ids = new.iter().map(|n| (n.document.clone(), false));
+                self.awaited.extend(ids);
                 events.extend(new);
             }
         }
@@ -184,12 +188,11 @@ impl Scan {
         let mut out = anstream::stdout().lock();
         for verdict in verdicts {
             self.findings += verdict.findings.len() as u64;
-            self.alerts += u64::from(
-                verdict
-                    .findings
-                    .iter()
-                    .any(|f| f.alert_level > crate::alert::AlertLevel::None),
-            );
+            let is_alert = (verdict.findings.iter()).any(|f| f.alert_level > AlertLevel::None);
+            let is_counted = is_alert
+                && (self.awaited.get_mut(&verdict.document))
+                    .is_some_and(|counted| std::mem::replace(counted, true));
+            self.alerts += u64::from(is_alert && !is_counted);
             if self.output == Output::Table {
                 self.story.add(verdict);
                 continue;
@@ -208,13 +211,10 @@ impl Scan {
     /// Judges the windows, now that all history is known, and prints what waits.
     fn finish(&mut self) -> Result<(), Failure> {
         for (ask, (new, mut history)) in std::mem::take(&mut self.histories) {
-            if history.len() > MAX_WINDOW {
-                let message = format!(
-                    "{} commands are too many for a module; the newest {MAX_WINDOW} are shown to it",
-                    history.len()
-                );
-                self.problems.push(Problem::new(&ask.entity, message));
-                history.drain(..history.len() - MAX_WINDOW);
+            let dropped = history.len().saturating_sub(MAX_WINDOW);
+            history.drain(..dropped);
+            if dropped > 0 {
+                self.problems.push(too_many(&ask));
             }
             let mut judged = self.panel.window(&ask, &new, &history);
             self.problems.append(&mut judged.problems);

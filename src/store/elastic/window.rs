@@ -15,11 +15,11 @@ use super::hits::{self, Response};
 use super::types::FieldTypes;
 use crate::document::{Document, DocumentId, Scope};
 use crate::store::query::Name;
-use crate::store::{Sort, StoreError, Window};
+use crate::store::{MAX_WINDOW, Sort, StoreError, Window};
 use crate::taxonomy::{Event, Fields, Reader, Slots, accounts, times};
 
-/// How many documents a window holds.
-const MAX_DOCUMENTS: usize = 50_000;
+/// How many documents a window holds: one more than is shown tells that there are more.
+const MAX_DOCUMENTS: usize = MAX_WINDOW + 1;
 /// How many documents are asked for at once.
 const PAGE: usize = 5_000;
 /// How many pages of what turns out to be somebody else's are read.
