@@ -1,10 +1,11 @@
 //! The command as people run it: what they see, how it ends, what it says when input is bad.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn data(name: &str) -> String {
     format!("{}/tests/data/{name}", env!("CARGO_MANIFEST_DIR"))
@@ -204,6 +205,55 @@ fn scan_and_sweep_find_the_same() {
     swept.sort();
     scanned.sort();
     assert_eq!(swept, scanned);
+}
+
+/// Rules speak of a document when it is read, a module once all of its host's are known.
+#[test]
+fn scan_counts_a_document_once_whoever_speaks_of_it() {
+    let folder = folder();
+    let commands = [
+        "whoami /all",
+        "ipconfig /all",
+        "net user /domain",
+        "net group \"domain admins\" /domain",
+        "net view",
+        "nltest /dclist:corp",
+        "tasklist /v",
+        "systeminfo",
+        "netstat -an",
+        "schtasks /create /s host2 /tn x /tr calc.exe",
+        "wmic /node:host2 process list",
+        "ping host2",
+        "net use z: \\\\host2\\c$",
+    ];
+    let lines: String = (commands.iter().enumerate())
+        .map(|(second, command)| {
+            let time = format!("2026-01-05 10:00:{second:02}");
+            let line =
+                json!({"Hostname": "pc1", "Username": "u", "command": command, "timestamp": time});
+            format!("{line}\n")
+        })
+        .collect();
+    fs::write(folder.path().join("history.ndjson"), lines).unwrap();
+    let scan = picket(folder.path(), &["scan", "history.ndjson", "-o", "ndjson"]);
+    let raised: Vec<Value> = scan
+        .json()
+        .into_iter()
+        .filter(|line| line["alert_level"] != 0)
+        .collect();
+    let by = |is_module: bool| -> BTreeSet<String> {
+        let of = |line: &&Value| (line["detector"] == "module") == is_module;
+        let ids = raised
+            .iter()
+            .filter(of)
+            .map(|line| line["record_id"].to_string());
+        ids.collect()
+    };
+    let (rules, module) = (by(false), by(true));
+    assert!(rules.intersection(&module).count() > 0, "{}", scan.out);
+    let all = rules.union(&module).count();
+    let said = format!(", {all} documents on AlertLevel 1 or 2");
+    assert!(scan.err.contains(&said), "{said}: {}", scan.err);
 }
 
 #[test]
