@@ -164,14 +164,17 @@ impl Sweep {
             self.write(judged?, &mut progress, report, tell).await?;
             if stop.load(Ordering::Relaxed) {
                 report.stopped = true;
+                page = Page::default();
                 break;
             }
             page = following?;
             // At the end of the feed our own write-backs may have come since it was fetched.
             if page.next == at && !self.dry_run {
+                report.problems(page.problems);
                 page = self.changes(&at).await?;
             }
         }
+        report.problems(page.problems);
         report.end();
         if !self.dry_run {
             self.commit(&mut progress, report).await?;

@@ -5,6 +5,7 @@
 mod bulk;
 mod client;
 mod coverage;
+mod cursor;
 mod dsl;
 mod feed;
 mod hits;
@@ -20,17 +21,17 @@ mod verdicts;
 mod window;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 
 use self::bulk::Write;
 use self::client::{Client, bad};
+use self::cursor::{Pass, Seen};
 use self::feed::Pace;
 use self::search::Known;
 use self::shards::Shard;
@@ -41,7 +42,6 @@ use super::{
 use crate::document::{Document, DocumentId, Version};
 use crate::finding::Verdict;
 use crate::problem::Problem;
-use crate::taxonomy::read::leaves;
 
 pub use client::{Connection, Login};
 pub use load::{Loaded, Loading};
@@ -60,6 +60,8 @@ pub struct Elastic {
     sources: Sources,
     known: Known,
     lease: Duration,
+    /// What sweeps judged of shards without sequence numbers.
+    seen: Mutex<BTreeMap<(String, String), Arc<Seen>>>,
     feeds: Mutex<BTreeMap<Reading, Feed>>,
 }
 
@@ -72,6 +74,9 @@ struct Feed {
     /// Shards with something new, refreshed, the one that is read now last.
     open: Vec<Shard>,
     pace: BTreeMap<String, Pace>,
+    /// Of shards without sequence numbers: what is under way, and what is read up to which number.
+    passes: BTreeMap<String, Pass>,
+    done: BTreeMap<String, (u64, Seen)>,
 }
 
 impl Elastic {
@@ -89,6 +94,7 @@ impl Elastic {
             sources: Sources::all(),
             known: Known::default(),
             lease: state::LEASE,
+            seen: Mutex::default(),
             feeds: Mutex::default(),
         })
     }
@@ -161,11 +167,51 @@ impl Elastic {
         })
         .await?;
         shards.retain(|shard| state.is_held(&shard.key, &self.owner));
-        for shard in shards.iter() {
-            since.advance(&shard.key, state.at.get(&shard.key).copied().unwrap_or(0));
+        for (key, at) in shards.iter().flat_map(|shard| state.shard(&shard.key)) {
+            since.advance(key, *at);
         }
         shards.retain(|shard| shard.upto > since.of(&shard.key));
         Ok(())
+    }
+
+    /// Puts the next documents of a shard on the page; how large the answer was. Nothing moves: the
+    /// index is gone.
+    async fn read(
+        &self,
+        sweep: Option<&str>,
+        shard: &Shard,
+        room: usize,
+        feed: &mut Feed,
+        page: &mut Page,
+    ) -> Result<u64, StoreError> {
+        let key = &shard.key;
+        if shard.numbered {
+            let pace = feed.pace.entry(key.clone()).or_default();
+            let part = feed::read(&self.client, shard, page.next.of(key), room, pace).await?;
+            page.next.advance(key, part.next);
+            page.documents.extend(part.documents);
+            return Ok(part.bytes);
+        }
+        // Who only looks, or reads again, is shown everything.
+        let seen = match sweep {
+            Some(sweep) => self
+                .seen
+                .lock()
+                .await
+                .get(&(sweep.into(), key.clone()))
+                .cloned(),
+            None => None,
+        };
+        let mut pass = feed.passes.remove(key);
+        let (next, seen) = (&mut page.next, seen.as_deref());
+        let part = cursor::read(&self.client, shard, next, &mut pass, room, seen).await?;
+        feed.passes.extend(pass.map(|pass| (key.clone(), pass)));
+        if let Some(seen) = part.done {
+            feed.done.insert(key.clone(), (shard.upto, seen));
+        }
+        page.documents.extend(part.documents);
+        page.problems.extend(part.problem);
+        Ok(part.bytes)
     }
 }
 
@@ -173,24 +219,8 @@ impl Elastic {
 impl Store for Elastic {
     async fn add(&self, documents: Vec<NewDocument>) -> Result<(), StoreError> {
         // All are looked at before one is sent.
-        let mut writes = Vec::with_capacity(documents.len());
-        for document in documents {
-            let id = document.id()?;
-            let refused = |error: &dyn fmt::Display| {
-                bad(format!(
-                    "document {:?} for index {:?} is refused: {error}",
-                    id.id, id.index
-                ))
-            };
-            serde_json::from_str::<IgnoredAny>(&document.source).map_err(|e| refused(&e))?;
-            leaves(&document.source, |_, _| {}).map_err(|e| refused(&e))?;
-            // A line break ends a document there; in JSON it stands only where a space may.
-            let source = document.source.replace(['\n', '\r'], " ").into_bytes();
-            writes.push(match document.replace {
-                true => Write::Index(id, source),
-                false => Write::Create(id, source),
-            });
-        }
+        let writes = documents.into_iter().map(load::write);
+        let writes = writes.collect::<Result<Vec<_>, _>>()?;
         let items = bulk::write(&self.client, &writes, false).await?;
         for (write, item) in writes.iter().zip(items) {
             match (write, item.status, item.error) {
@@ -227,39 +257,37 @@ impl Store for Elastic {
         let mut feeds = self.feeds.lock().await;
         let reading = (sweep.map(str::to_owned), sources.0.clone());
         let feed = feeds.entry(reading).or_default();
-        let mut next = since.clone();
-        let mut page = Page::default();
+        let mut page = Page {
+            next: since.clone(),
+            ..Page::default()
+        };
         let (mut looked, mut bytes) = (false, 0);
-        while page.documents.len() < limit {
-            let Some(shard) = feed.open.last() else {
+        while page.documents.len() < limit && bytes < feed::ANSWER {
+            let Some(shard) = feed.open.last().cloned() else {
                 // What came meanwhile is the next page's.
                 if looked || !page.documents.is_empty() {
                     break;
                 }
-                feed.open = self.look(sweep, sources, &mut next).await?;
+                feed.open = self.look(sweep, sources, &mut page.next).await?;
                 looked = true;
                 continue;
             };
-            let from = next.of(&shard.key);
-            if from >= shard.upto {
+            if page.next.of(&shard.key) >= shard.upto {
                 feed.open.pop();
                 continue;
             }
-            let pace = feed.pace.entry(shard.key.clone()).or_default();
             let room = limit - page.documents.len();
-            match feed::read(&self.client, shard, from, room, pace).await {
-                Ok(part) if part.next > from => {
-                    next.advance(&shard.key, part.next);
-                    page.documents.extend(part.documents);
-                    bytes += part.bytes;
-                    if bytes >= feed::ANSWER {
-                        break;
+            let before = page.next.clone();
+            match self.read(sweep, &shard, room, feed, &mut page).await {
+                Ok(answer) => {
+                    bytes += answer;
+                    if page.next == before {
+                        feed.open.pop();
                     }
                 }
-                Ok(_) => drop(feed.open.pop()),
                 Err(error) => {
                     // One shard that cannot be read does not keep the others waiting.
-                    if feed.open.len() <= 1 && page.documents.is_empty() && next == *since {
+                    if feed.open.len() <= 1 && page.documents.is_empty() && page.next == *since {
                         feed.open.clear();
                         return Err(error);
                     }
@@ -269,7 +297,6 @@ impl Store for Elastic {
                 }
             }
         }
-        page.next = next;
         Ok(page)
     }
 
@@ -337,14 +364,15 @@ impl Store for Elastic {
                 if *at <= known {
                     continue;
                 }
+                let shard = shards::of_key(key);
                 // Another process has the shard now: it judges that page again, and says so.
-                if state.is_taken(key, &self.owner) {
-                    lost.push(key.clone());
+                if state.is_taken(shard, &self.owner) {
+                    lost.push(shard.to_owned());
                     continue;
                 }
                 state.at.insert(key.clone(), *at);
-                if state.is_held(key, &self.owner) {
-                    state.lease(key, &self.owner, self.lease);
+                if state.is_held(shard, &self.owner) {
+                    state.lease(shard, &self.owner, self.lease);
                 }
             }
             state.begun.extend(progress.begun.iter().cloned());
@@ -352,11 +380,16 @@ impl Store for Elastic {
             true
         })
         .await?;
-        if !lost.is_empty() {
-            let mut feeds = self.feeds.lock().await;
-            for ((reader, _), feed) in feeds.iter_mut() {
-                if reader.as_deref() == Some(sweep) {
-                    feed.open.retain(|shard| !lost.contains(&shard.key));
+        let mut feeds = self.feeds.lock().await;
+        let ours = |(reader, _): &&Reading| reader.as_deref() == Some(sweep);
+        for (_, feed) in feeds.iter_mut().filter(|(reading, _)| ours(reading)) {
+            feed.open.retain(|shard| !lost.contains(&shard.key));
+            let mut seen = self.seen.lock().await;
+            for (key, (upto, digests)) in std::mem::take(&mut feed.done) {
+                if progress.at.of(&key) >= upto {
+                    seen.insert((sweep.to_owned(), key), Arc::new(digests));
+                } else {
+                    feed.done.insert(key, (upto, digests));
                 }
             }
         }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::client::{Client, encode, post};
 use super::feed::Pace;
 use super::shards::{self, Shard};
-use super::{dsl, feed, search};
+use super::{cursor, dsl, feed, search};
 use crate::document::Document;
 use crate::store::{Begin, Checkpoint, ShardWaiting, Sources, StoreError, Waiting};
 use crate::taxonomy::{Event, Fields, Reader, Slots};
@@ -33,12 +33,15 @@ pub(super) async fn waiting(
             documents: shard.documents,
             ..ShardWaiting::default()
         };
-        if shard.upto > from {
+        if !shard.numbered {
+            // Each operation since is one document at most.
+            row.waiting = shard.upto.saturating_sub(from).min(row.documents);
+        } else if shard.upto > from {
             row.waiting = count(client, shard, from).await?;
             // What was counted is there, whatever the statistics said a moment before.
             row.documents = row.documents.max(row.waiting);
         }
-        if row.waiting > 0 {
+        if row.waiting > 0 && shard.numbered {
             let first = feed::read(client, shard, from, 1, &mut Pace::default()).await?;
             row.oldest = first.documents.first().and_then(time);
         }
@@ -98,6 +101,17 @@ pub(super) async fn begin(
         None => Vec::new(),
     };
     for shard in shards {
+        if !shard.numbered {
+            match from.time() {
+                Some(time) => cursor::begin(client, &shard, time, &mut at).await?,
+                None => {
+                    let now = chrono::Utc::now().timestamp_millis();
+                    cursor::begin(client, &shard, now, &mut at).await?;
+                    at.advance(&shard.key, shard.upto);
+                }
+            }
+            continue;
+        }
         let query = since
             .iter()
             .find(|(indices, _)| indices.contains(&shard.index));

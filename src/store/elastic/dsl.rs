@@ -84,7 +84,7 @@ pub(super) fn plan(search: &Search, types: &FieldTypes) -> Result<Plan, StoreErr
         for (clock, family) in families(&clocks, !in_time) {
             let counts = count::request(&view, clock.as_ref(), &search.aggregations);
             let all = [clauses.clone(), vec![family]].concat();
-            let mut body = body(clause::and(all), clock.as_ref(), &search.sort, end);
+            let mut body = body(clause::and(all), &view, clock.as_ref(), &search.sort, end);
             if !counts.is_empty() {
                 body["aggs"] = counts.into();
             }
@@ -132,10 +132,20 @@ pub(super) fn families(clocks: &[Clock], timeless: bool) -> Vec<(Option<Clock>, 
 }
 
 /// The body of a request for the first documents in that order.
-pub(super) fn body(query: Value, clock: Option<&Clock>, sort: &Sort, size: usize) -> Value {
+pub(super) fn body(
+    query: Value,
+    view: &View<'_>,
+    clock: Option<&Clock>,
+    sort: &Sort,
+    size: usize,
+) -> Value {
+    let order = match clock {
+        Some(clock) => clock.sort(sort, view.numbered),
+        None => clock::timeless(sort, view.numbered),
+    };
     json!({
         "query": query,
-        "sort": clock.map_or_else(|| clock::timeless(sort), |clock| clock.sort(sort)),
+        "sort": order,
         "size": size,
         "track_total_hits": true,
         "seq_no_primary_term": true,
@@ -370,6 +380,21 @@ pub(super) fn since(types: &FieldTypes, time: i64) -> Vec<(Vec<String>, Value)> 
         (indices, clause::or(vec![clock, places]))
     };
     views.iter().map(query).collect()
+}
+
+/// The clocks of some indices, best first; none where these differ.
+pub(super) fn clocks(types: &FieldTypes) -> Vec<Clock> {
+    let views = types.views(None, &with_clocks(Vec::new()));
+    match views.as_slice() {
+        [view] => Clock::all(view),
+        _ => Vec::new(),
+    }
+}
+
+/// What that clock puts at that time or later, and what it says nothing of.
+pub(super) fn not_before(clock: &Clock, time: i64) -> Value {
+    let unknown = clause::not(clause::exists(clock.path()));
+    clause::or(vec![clock.between(Some(time), None), unknown])
 }
 
 /// All of these clauses.

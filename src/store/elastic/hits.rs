@@ -125,6 +125,23 @@ fn refused(kind: StoreErrorKind, error: &Value) -> StoreError {
     StoreError::new(kind, format!("the server refuses the search: {reason}"))
 }
 
+/// The answer to one `_search`.
+///
+/// # Errors
+/// It failed, or it is no such answer.
+pub(super) fn response(answer: &str) -> Result<Response<'_>, StoreError> {
+    let response: Response<'_> = serde_json::from_str(answer).map_err(unreadable)?;
+    response.check()?;
+    Ok(response)
+}
+
+fn unreadable(error: serde_json::Error) -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Unavailable,
+        format!("cannot read the server's answer to a search: {error}"),
+    )
+}
+
 /// The answers to the searches of one `_msearch`, in their order.
 ///
 /// # Errors
@@ -135,12 +152,7 @@ pub(super) fn responses(answer: &str) -> Result<Vec<Response<'_>>, StoreError> {
         #[serde(borrow)]
         responses: Vec<Response<'a>>,
     }
-    let answer: Answer<'_> = serde_json::from_str(answer).map_err(|error| {
-        StoreError::new(
-            StoreErrorKind::Unavailable,
-            format!("cannot read the server's answer to a search: {error}"),
-        )
-    })?;
+    let answer: Answer<'_> = serde_json::from_str(answer).map_err(unreadable)?;
     answer.responses.iter().try_for_each(Response::check)?;
     Ok(answer.responses)
 }

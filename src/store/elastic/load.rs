@@ -3,16 +3,19 @@
 //! the indices that are not there, with a mapping that events of many shapes fit into.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use elasticsearch::http::Method;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::bulk::{self, Item, Write};
-use super::client::{Client, Request, encode, unavailable};
+use super::client::{Client, Request, bad, encode, unavailable};
 use super::{Elastic, state};
 use crate::document::DocumentId;
-use crate::store::{NewDocument, StoreError, StoreErrorKind, findings};
+use crate::store::{NewDocument, StoreError, StoreErrorKind};
+use crate::taxonomy::read::leaves;
 
 /// Loads documents into a cluster; several writes may be under way.
 pub struct Loading<'s> {
@@ -56,30 +59,45 @@ impl Loading<'_> {
                 there.insert(document.index.clone());
             }
         }
-        let writes: Vec<Write> = documents.into_iter().map(create).collect();
+        let mut outcomes = Vec::with_capacity(documents.len());
+        let mut writes = Vec::with_capacity(documents.len());
+        for document in documents {
+            match write(document) {
+                Ok(write) => {
+                    writes.push(write);
+                    outcomes.push(None);
+                }
+                Err(error) => outcomes.push(Some(Loaded::Refused(error.message))),
+            }
+        }
         let items = bulk::write(self.client, &writes, false).await?;
-        writes
-            .iter()
-            .zip(items)
-            .map(|(write, item)| match write {
-                Write::Create(id, _) => outcome(id, item),
-                _ => Ok(Loaded::Written),
-            })
-            .collect()
+        let open = outcomes.iter_mut().filter(|outcome| outcome.is_none());
+        for ((slot, write), item) in open.zip(&writes).zip(items) {
+            if let Write::Create(id, _) | Write::Index(id, _) = write {
+                *slot = Some(outcome(id, item)?);
+            }
+        }
+        Ok(outcomes.into_iter().flatten().collect())
     }
 }
 
-fn create(document: NewDocument) -> Write {
-    let id = document
-        .id
-        .unwrap_or_else(|| findings::digest(&document.index, &document.source));
-    let id = DocumentId {
-        index: document.index.into(),
-        id: id.into(),
+/// A document as a bulk request takes it.
+pub(super) fn write(document: NewDocument) -> Result<Write, StoreError> {
+    let id = document.id()?;
+    let refused = |error: &dyn fmt::Display| {
+        bad(format!(
+            "document {:?} for index {:?} is refused: {error}",
+            id.id, id.index
+        ))
     };
+    serde_json::from_str::<IgnoredAny>(&document.source).map_err(|e| refused(&e))?;
+    leaves(&document.source, |_, _| {}).map_err(|e| refused(&e))?;
     // A line break ends a document there; in JSON it stands only where a space may.
     let source = document.source.replace(['\n', '\r'], " ").into_bytes();
-    Write::Create(id, source)
+    Ok(match document.replace {
+        true => Write::Index(id, source),
+        false => Write::Create(id, source),
+    })
 }
 
 fn outcome(id: &DocumentId, item: Item) -> Result<Loaded, StoreError> {
@@ -232,7 +250,7 @@ mod tests {
             replace: false,
             source: "{\n\"a\":\r\n1}".into(),
         };
-        let Write::Create(_, source) = create(document) else {
+        let Ok(Write::Create(_, source)) = write(document) else {
             unreachable!("nothing is written over");
         };
         assert_eq!(source, b"{ \"a\":  1}");

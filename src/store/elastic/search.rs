@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 use super::client::{Client, encode, post};
 use super::types::FieldTypes;
 use super::window::History;
-use super::{client, dsl};
+use super::{client, dsl, shards};
 use crate::document::Document;
 use crate::store::{FINDINGS_INDEX, Found, Search, Sources, StoreError, Window};
 
@@ -118,7 +118,8 @@ pub(super) async fn types(client: &Client, sources: &Sources) -> Result<FieldTyp
     ];
     let mut request = client::get(&path);
     request.query = &query;
-    FieldTypes::read(&text(client, request).await?)
+    let types = FieldTypes::read(&text(client, request).await?)?;
+    Ok(types.without_numbers(shards::unnumbered(client, sources).await?))
 }
 
 async fn ask(client: &Client, lines: &str) -> Result<String, StoreError> {
@@ -126,7 +127,10 @@ async fn ask(client: &Client, lines: &str) -> Result<String, StoreError> {
 }
 
 /// The answer of a success.
-async fn text(client: &Client, request: client::Request<'_>) -> Result<String, StoreError> {
+pub(super) async fn text(
+    client: &Client,
+    request: client::Request<'_>,
+) -> Result<String, StoreError> {
     let answer = client.send(request).await?;
     if !(200..300).contains(&answer.status) {
         return Err(answer.error(client.address()));

@@ -39,6 +39,14 @@ struct Version {
 }
 
 impl Server {
+    /// Whether it may have indices without sequence numbers: Elasticsearch since 9, or one that does
+    /// not say its version.
+    pub(super) fn may_lack_numbers(&self) -> bool {
+        let major = self.version.split('.').next().unwrap_or_default();
+        self.kind == Kind::Elasticsearch && major.parse().is_ok_and(|n: u32| n >= 9)
+            || self.version.is_empty()
+    }
+
     /// Reads the answer to `GET /`.
     ///
     /// # Errors
@@ -115,8 +123,12 @@ mod tests {
     fn servers_are_told_apart() {
         let elastic = read(r#"{"version":{"number":"8.19.8","build_flavor":"default"}}"#).unwrap();
         assert_eq!(elastic.to_string(), "Elasticsearch 8.19.8");
+        assert!(!elastic.may_lack_numbers() && Server::default().may_lack_numbers());
+        let nine = read(r#"{"version":{"number":"9.4.3"}}"#).unwrap();
+        assert!(nine.may_lack_numbers());
         let open = read(r#"{"version":{"number":"2.19.4","distribution":"opensearch"}}"#).unwrap();
         assert_eq!(open.to_string(), "OpenSearch 2.19.4");
+        assert!(!open.may_lack_numbers());
         assert!(
             read(r#"{"version":{"number":"6.8.0"}}"#)
                 .unwrap_err()

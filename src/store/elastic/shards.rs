@@ -1,9 +1,10 @@
 //! Which shards there are behind some index patterns, and how far each is: the global checkpoint,
 //! below which every operation is on all copies and none can be in flight or be taken back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::client::{Client, encode, get};
 use crate::store::{Sources, StoreError};
@@ -22,6 +23,8 @@ pub(super) struct Shard {
     pub(super) upto: u64,
     /// How many documents it holds.
     pub(super) documents: u64,
+    /// Whether its documents can be asked for by sequence number.
+    pub(super) numbered: bool,
 }
 
 #[derive(Deserialize)]
@@ -75,19 +78,62 @@ pub(super) async fn shards(client: &Client, sources: &Sources) -> Result<Vec<Sha
         ("filter_path", FILTER),
     ];
     let stats: Option<Stats> = client.ask_for(request).await?;
+    let unnumbered = unnumbered(client, sources).await?;
     let mut shards = Vec::new();
     for (index, stats) in stats.map(|s| s.indices).unwrap_or_default() {
         if sources.never_feed(&index) {
             continue;
         }
         for (number, copies) in stats.shards {
-            if let Some(shard) = shard(&index, &stats.uuid, &number, &copies) {
+            if let Some(mut shard) = shard(&index, &stats.uuid, &number, &copies) {
+                shard.numbered = !unnumbered.contains(&index);
                 shards.push(shard);
             }
         }
     }
     Ok(shards)
 }
+
+/// The shard that a key of a checkpoint speaks of; there may be several for one.
+pub(super) fn of_key(key: &str) -> &str {
+    let end = key.match_indices('/').nth(3).map(|(at, _)| at);
+    key.get(..end.unwrap_or(key.len())).unwrap_or(key)
+}
+
+/// Those of the sources' indices whose documents cannot be asked for by sequence number. Asked of
+/// the settings: `_field_caps` tells it of other indices with the same mapping too.
+pub(super) async fn unnumbered(
+    client: &Client,
+    sources: &Sources,
+) -> Result<BTreeSet<String>, StoreError> {
+    #[derive(Deserialize)]
+    struct Index {
+        #[serde(default)]
+        settings: BTreeMap<String, Value>,
+        #[serde(default)]
+        defaults: BTreeMap<String, Value>,
+    }
+    if !client.server().may_lack_numbers() {
+        return Ok(BTreeSet::new());
+    }
+    let patterns: Vec<String> = sources.0.iter().map(|pattern| encode(pattern)).collect();
+    let path = format!("{}/_settings/{SETTING}", patterns.join(","));
+    let mut request = get(&path);
+    request.query = &[
+        ("include_defaults", "true"),
+        ("flat_settings", "true"),
+        ("ignore_unavailable", "true"),
+        ("allow_no_indices", "true"),
+    ];
+    let indices: Option<BTreeMap<String, Index>> = client.ask_for(request).await?;
+    let lacks = |(name, index): (String, Index)| {
+        let set = index.settings.get(SETTING).or(index.defaults.get(SETTING));
+        (set?.as_str()? == "true").then_some(name)
+    };
+    Ok(indices.into_iter().flatten().filter_map(lacks).collect())
+}
+
+const SETTING: &str = "index.disable_sequence_numbers";
 
 const FILTER: &str = "indices.*.uuid,indices.*.shards.*.docs.count,\
     indices.*.shards.*.seq_no.global_checkpoint,\
@@ -112,6 +158,7 @@ fn shard(index: &str, uuid: &str, number: &str, copies: &[Copy]) -> Option<Shard
         key: format!("{index}/{number}/{uuid}/{history}"),
         upto: u64::try_from(checkpoint.saturating_add(1)).unwrap_or(0),
         documents: copies.iter().map(|copy| copy.docs.count).max().unwrap_or(0),
+        numbered: true,
     })
 }
 
@@ -130,6 +177,8 @@ mod tests {
         let found = shard("logs", "u1", "0", &copies).unwrap();
         assert_eq!((found.upto, found.documents), (42, 3));
         assert_eq!(found.key, "logs/0/u1/abcdefgh");
+        assert_eq!(of_key(&found.key), found.key);
+        assert_eq!(of_key(&format!("{}/since", found.key)), found.key);
         let empty: Vec<Copy> =
             serde_json::from_str(r#"[{"docs":{"count":0},"seq_no":{"global_checkpoint":-1}}]"#)
                 .unwrap();

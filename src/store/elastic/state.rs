@@ -80,6 +80,15 @@ impl State {
         self.leases.insert(shard.to_owned(), Lease { owner, until });
     }
 
+    /// What is kept of that shard.
+    pub(super) fn shard<'s>(
+        &'s self,
+        shard: &'s str,
+    ) -> impl Iterator<Item = (&'s String, &'s u64)> {
+        let at = self.at.range(shard.to_owned()..);
+        at.take_while(move |(key, _)| key.starts_with(shard))
+    }
+
     /// As the seam tells it.
     pub(super) fn progress(self) -> Progress {
         Progress {

@@ -4,7 +4,7 @@
 //! Indices may differ: one path, several types. A [`View`] holds indices that agree on the paths
 //! that a request names, so that a request never meets a type that it does not know.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
@@ -70,6 +70,8 @@ impl Mapped {
 #[derive(Clone, Debug, Default)]
 pub(super) struct FieldTypes {
     indices: Vec<String>,
+    /// The indices that cannot order by sequence number.
+    unnumbered: BTreeSet<String>,
     /// By path in lower case.
     paths: BTreeMap<String, Vec<Mapped>>,
 }
@@ -102,6 +104,7 @@ impl FieldTypes {
         answer.indices.sort_unstable();
         let mut types = Self {
             indices: answer.indices,
+            unnumbered: BTreeSet::new(),
             paths: BTreeMap::new(),
         };
         for (path, capabilities) in answer.fields {
@@ -111,6 +114,12 @@ impl FieldTypes {
             }
         }
         Ok(types)
+    }
+
+    /// The same; these indices cannot order by sequence number.
+    pub(super) fn without_numbers(mut self, indices: BTreeSet<String>) -> Self {
+        self.unnumbered = indices;
+        self
     }
 
     fn add(&mut self, path: String, capabilities: BTreeMap<String, Capability>) {
@@ -137,19 +146,21 @@ impl FieldTypes {
     /// here where they are not named, its state always.
     pub(super) fn views(&self, sources: Option<&Sources>, paths: &[String]) -> Vec<View<'_>> {
         let asked: Vec<&Mapped> = paths.iter().flat_map(|path| self.disputed(path)).collect();
-        let mut groups: BTreeMap<Vec<Option<Kind>>, Vec<usize>> = BTreeMap::new();
+        let mut groups: BTreeMap<(bool, Vec<Option<Kind>>), Vec<usize>> = BTreeMap::new();
         for (number, index) in self.indices.iter().enumerate() {
             let meant = sources.is_none_or(|sources| !is_own(index) || sources.fit(index));
             if meant && !index.starts_with(".picket") {
                 let types = asked.iter().map(|mapped| mapped.kind(number)).collect();
-                groups.entry(types).or_default().push(number);
+                let numbered = !self.unnumbered.contains(index);
+                groups.entry((numbered, types)).or_default().push(number);
             }
         }
-        let view = |members| View {
+        let view = |((numbered, _), members)| View {
             types: self,
             members,
+            numbered,
         };
-        groups.into_values().map(view).collect()
+        groups.into_iter().map(view).collect()
     }
 
     /// What is mapped at a path and its sub-fields with several types.
@@ -173,6 +184,8 @@ impl FieldTypes {
 pub(super) struct View<'t> {
     types: &'t FieldTypes,
     members: Vec<usize>,
+    /// Whether they can order by sequence number.
+    pub(super) numbered: bool,
 }
 
 impl<'t> View<'t> {
@@ -277,6 +290,13 @@ pub(super) mod tests {
         apart.sort();
         assert_eq!(apart, [vec!["cmdlogs"], vec!["logs"], vec!["winlogbeat"]]);
         assert_eq!(types.views(None, &[])[0].indices().count(), 4);
+        let types = types.clone().without_numbers(["cmdlogs".to_owned()].into());
+        let apart: Vec<_> = types
+            .views(Some(&sources), &[])
+            .iter()
+            .map(|view| (view.numbered, view.indices().count()))
+            .collect();
+        assert_eq!(apart, [(false, 1), (true, 2)]);
     }
 
     #[test]

@@ -43,6 +43,12 @@ pub(super) async fn apply(
         match (&verdict.patch, kept) {
             _ if is_gone(number) => outcomes[number] = Outcome::Conflict,
             (_, Kept::Refused(why)) => outcomes[number] = Outcome::Rejected(why.clone()),
+            // Nobody could tell whether somebody else wrote in between.
+            (Some(_), _) if verdict.version.primary_term == 0 => {
+                let index = &verdict.document.index;
+                let why = format!("{index} keeps no sequence numbers");
+                outcomes[number] = Outcome::Rejected(why);
+            }
             (Some(patch), _) => {
                 numbers.push(number);
                 writes.push(Write::Update(

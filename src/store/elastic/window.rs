@@ -79,7 +79,13 @@ impl History {
                     Some(_) => (PAGE, MAX_PAGES),
                     None => (MAX_RESULTS, 1),
                 };
-                let body = dsl::body(query.clone(), clock.as_ref(), &Sort::NewestFirst, size);
+                let body = dsl::body(
+                    query.clone(),
+                    &view,
+                    clock.as_ref(),
+                    &Sort::NewestFirst,
+                    size,
+                );
                 parts.push(Paged {
                     part: dsl::part(&view, clock, body),
                     query,

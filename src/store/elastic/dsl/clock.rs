@@ -64,7 +64,7 @@ impl Clock {
     }
 
     /// Orders by it, ties by sequence number.
-    pub(super) fn sort(&self, sort: &Sort) -> Value {
+    pub(super) fn sort(&self, sort: &Sort, numbered: bool) -> Value {
         let order = order(sort);
         let (kind, numeric) = match self {
             Self::Date(_) => ("date", Some("date")),
@@ -76,7 +76,7 @@ impl Clock {
             // Milliseconds also of a `date_nanos`.
             by["numeric_type"] = numeric.into();
         }
-        json!([{self.path(): by}, {"_seq_no": {"order": order}}])
+        json!([{self.path(): by}, {tie(numbered): {"order": order}}])
     }
 
     /// The time that a hit was ordered by.
@@ -93,8 +93,13 @@ impl Clock {
 }
 
 /// Orders what has no time.
-pub(super) fn timeless(sort: &Sort) -> Value {
-    json!([{"_seq_no": {"order": order(sort)}}])
+pub(super) fn timeless(sort: &Sort, numbered: bool) -> Value {
+    json!([{tie(numbered): {"order": order(sort)}}])
+}
+
+/// What puts documents in order that time does not; as they lie, where there are no numbers.
+fn tie(numbered: bool) -> &'static str {
+    if numbered { "_seq_no" } else { "_doc" }
 }
 
 fn order(sort: &Sort) -> &'static str {
