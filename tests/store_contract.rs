@@ -15,7 +15,7 @@ use picket::store::{Checkpoint, NewDocument, Page, Sources, Store};
 use picket::taxonomy::{Event, Fields, Reader, Slots};
 use serde_json::{Value, json};
 
-const T0: i64 = 1_600_000_000_000;
+pub(crate) const T0: i64 = 1_600_000_000_000;
 
 pub(crate) fn new(index: &str, id: &str, source: &Value) -> NewDocument {
     NewDocument {

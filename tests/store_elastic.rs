@@ -4,10 +4,12 @@
 
 mod connection;
 mod indices;
+mod load;
 mod refusals;
 mod role;
 pub(crate) mod server;
 mod sharing;
+mod unnumbered;
 
 use std::sync::Arc;
 

@@ -24,7 +24,11 @@ const PASSWORD: &str = "Seven-Rings-0f-Stone";
 /// Makes the role, as it is printed, and a user who has nothing else.
 async fn user(server: &Server, kind: Kind, patterns: &[&str]) -> Connection {
     let patterns: Vec<String> = patterns.iter().map(|p| (*p).to_owned()).collect();
-    let role = Role::new(kind, &patterns);
+    user_with(server, kind, Role::new(kind, &patterns)).await
+}
+
+/// Makes that role, and a user who has nothing else.
+pub(super) async fn user_with(server: &Server, kind: Kind, role: Role) -> Connection {
     let (method, path) = role.request.split_once(' ').unwrap();
     let method = match method {
         "POST" => Method::Post,

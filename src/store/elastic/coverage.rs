@@ -102,14 +102,7 @@ pub(super) async fn begin(
     };
     for shard in shards {
         if !shard.numbered {
-            match from.time() {
-                Some(time) => cursor::begin(client, &shard, time, &mut at).await?,
-                None => {
-                    let now = chrono::Utc::now().timestamp_millis();
-                    cursor::begin(client, &shard, now, &mut at).await?;
-                    at.advance(&shard.key, shard.upto);
-                }
-            }
+            cursor::begin(client, &shard, from.time(), &mut at).await?;
             continue;
         }
         let query = since

@@ -152,14 +152,18 @@ pub(super) async fn read(
     Ok(part)
 }
 
-/// Begins with documents whose event is not before `time` (milliseconds since 1970), or which come
-/// later.
+/// Begins with documents whose event is not before `time` (milliseconds since 1970), or with what is
+/// written from now on, and some that was before.
 pub(super) async fn begin(
     client: &Client,
     shard: &Shard,
-    time: i64,
+    time: Option<i64>,
     at: &mut Checkpoint,
 ) -> Result<(), StoreError> {
+    if time.is_none() {
+        at.advance(&shard.key, shard.upto);
+    }
+    let time = time.unwrap_or_else(|| Utc::now().timestamp_millis() - OVERLAP);
     let pit = open(client, shard).await?;
     let end = match clock(client, shard).await? {
         Some(clock) => Mark {
