@@ -356,6 +356,9 @@ pub struct Progress {
     pub begun: BTreeSet<String>,
     /// The report of its last activation, for people to look at; the store does not look into it.
     pub report: Option<Value>,
+    /// Those of other processes that did the same sweep meanwhile; a store tells, and is not told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<Value>,
 }
 
 /// How far a feed is read.

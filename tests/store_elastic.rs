@@ -10,6 +10,7 @@ mod role;
 pub(crate) mod server;
 mod sharing;
 mod unnumbered;
+mod upkeep;
 
 use std::sync::Arc;
 

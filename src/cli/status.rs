@@ -45,6 +45,9 @@ struct SweepStatus {
     #[serde(flatten)]
     waiting: Waiting,
     last: Option<SweepReport>,
+    /// What other processes say of the same time.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    others: Vec<SweepReport>,
 }
 
 /// Runs the command.
@@ -88,9 +91,12 @@ async fn read(store: &dyn Store, config: &Config) -> Result<Status, Failure> {
             name: sweep.name.clone(),
             judged: waiting.documents.saturating_sub(waiting.waiting),
             waiting,
-            last: progress
-                .report
-                .and_then(|report| serde_json::from_value(report).ok()),
+            last: progress.report.and_then(read_report),
+            others: progress
+                .others
+                .into_iter()
+                .filter_map(read_report)
+                .collect(),
         });
     }
     Ok(Status {
@@ -101,6 +107,10 @@ async fn read(store: &dyn Store, config: &Config) -> Result<Status, Failure> {
         findings: store.find(&kept).await?.total,
         sweeps,
     })
+}
+
+fn read_report(report: serde_json::Value) -> Option<SweepReport> {
+    serde_json::from_value(report).ok()
 }
 
 /// The shards that wait, the longest first; those that are at rest are only counted.
@@ -177,28 +187,33 @@ fn print(out: &mut impl Write, status: &Status) -> Result<(), Failure> {
                 text::moment(oldest)
             )?;
         }
-        match &sweep.last {
-            Some(report) => {
-                writeln!(
-                    out,
-                    "  last at {} UTC: {}",
-                    text::moment(report.started),
-                    summary(report)
-                )?;
-                for (why, number) in &report.rejections {
-                    let number = text::count(*number, "verdict");
-                    writeln!(
-                        out,
-                        "  {}: {number} kept as findings only",
-                        text::clean(why)
-                    )?;
-                }
-                for problem in report.problems.iter().take(MAX_PROBLEMS) {
-                    writeln!(out, "  {} {}", warning(), text::clean(&problem.to_string()))?;
-                }
-            }
-            None => writeln!(out, "  never ran; try `picket sweep`")?,
+        if sweep.last.is_none() {
+            writeln!(out, "  never ran; try `picket sweep`")?;
         }
+        for report in sweep.last.iter().chain(&sweep.others) {
+            last(out, report)?;
+        }
+    }
+    Ok(())
+}
+
+fn last(out: &mut impl Write, report: &SweepReport) -> Result<(), Failure> {
+    writeln!(
+        out,
+        "  last at {} UTC: {}",
+        text::moment(report.started),
+        summary(report)
+    )?;
+    for (why, number) in &report.rejections {
+        let number = text::count(*number, "verdict");
+        writeln!(
+            out,
+            "  {}: {number} kept as findings only",
+            text::clean(why)
+        )?;
+    }
+    for problem in report.problems.iter().take(MAX_PROBLEMS) {
+        writeln!(out, "  {} {}", warning(), text::clean(&problem.to_string()))?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ mod dsl;
 mod feed;
 mod hits;
 mod load;
+mod prune;
 mod role;
 mod search;
 mod server;
@@ -33,6 +34,7 @@ use self::bulk::Write;
 use self::client::{Client, bad};
 use self::cursor::{Pass, Seen};
 use self::feed::Pace;
+use self::prune::Gone;
 use self::search::Known;
 use self::shards::Shard;
 use super::{
@@ -60,6 +62,9 @@ pub struct Elastic {
     sources: Sources,
     known: Known,
     lease: Duration,
+    gone: Gone,
+    /// Since when each sweep is active.
+    active: Mutex<BTreeMap<String, i64>>,
     /// What sweeps judged of shards without sequence numbers.
     seen: Mutex<BTreeMap<(String, String), Arc<Seen>>>,
     feeds: Mutex<BTreeMap<Reading, Feed>>,
@@ -94,6 +99,8 @@ impl Elastic {
             sources: Sources::all(),
             known: Known::default(),
             lease: state::LEASE,
+            gone: Gone::default(),
+            active: Mutex::default(),
             seen: Mutex::default(),
             feeds: Mutex::default(),
         })
@@ -127,6 +134,9 @@ impl Elastic {
         since: &mut Checkpoint,
     ) -> Result<Vec<Shard>, StoreError> {
         let mut shards = shards::shards(&self.client, sources).await?;
+        if sweep.is_some() {
+            self.gone.look(&self.client, since, &shards).await;
+        }
         shards.retain(|shard| shard.upto > since.of(&shard.key));
         if let Some(sweep) = sweep
             && !shards.is_empty()
@@ -352,11 +362,15 @@ impl Store for Elastic {
     }
 
     async fn progress(&self, sweep: &str) -> Result<Progress, StoreError> {
+        let now = chrono::Utc::now().timestamp_millis();
+        self.active.lock().await.insert(sweep.to_owned(), now);
         Ok(state::read(&self.client, sweep).await?.progress())
     }
 
     async fn commit(&self, sweep: &str, progress: &Progress) -> Result<(), StoreError> {
         let mut lost = Vec::new();
+        let gone = self.gone.shards().await;
+        let since = self.active.lock().await.get(sweep).copied().unwrap_or(0);
         state::change(&self.client, sweep, |state| {
             lost.clear();
             for (key, at) in &progress.at.0 {
@@ -365,6 +379,9 @@ impl Store for Elastic {
                     continue;
                 }
                 let shard = shards::of_key(key);
+                if gone.contains(shard) {
+                    continue;
+                }
                 // Another process has the shard now: it judges that page again, and says so.
                 if state.is_taken(shard, &self.owner) {
                     lost.push(shard.to_owned());
@@ -376,7 +393,10 @@ impl Store for Elastic {
                 }
             }
             state.begun.extend(progress.begun.iter().cloned());
-            state.report.clone_from(&progress.report);
+            state
+                .at
+                .retain(|key, _| !gone.contains(shards::of_key(key)));
+            state.report(&self.owner, since, progress.report.as_ref());
             true
         })
         .await?;

@@ -253,6 +253,7 @@ pub(super) async fn sweeps_keep_their_own_progress(store: &dyn Store) {
         at: Checkpoint([("shard".to_owned(), seq)].into()),
         begun: ["logs-*".to_owned()].into(),
         report: Some(json!({ "judged": seq })),
+        others: Vec::new(),
     };
     store.commit("a", &progress(1)).await.unwrap();
     store.commit("b", &progress(2)).await.unwrap();

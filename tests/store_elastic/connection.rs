@@ -158,3 +158,40 @@ async fn a_fingerprint_names_the_authority() {
         assert!(error.message.contains("fingerprint"), "{error}");
     }
 }
+
+#[tokio::test]
+async fn the_fingerprint_of_the_server_itself_is_said_to_be_that() {
+    let Some(server) = Server::secured().await else {
+        return;
+    };
+    let connection = |fingerprint: String| Connection {
+        ca: None,
+        fingerprint: Some(fingerprint),
+        ..server.connection.clone()
+    };
+    let url = elasticsearch::http::Url::parse(&server.connection.urls[0]).unwrap();
+    let address = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap());
+    let pem = std::process::Command::new("openssl")
+        .args(["s_client", "-connect", &address])
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap()
+        .stdout;
+    let pem = String::from_utf8_lossy(&pem).into_owned();
+    let base64: String = pem
+        .lines()
+        .skip_while(|line| !line.starts_with("-----BEGIN"))
+        .skip(1)
+        .take_while(|line| !line.starts_with("-----END"))
+        .collect();
+    let der = base64::engine::general_purpose::STANDARD
+        .decode(base64)
+        .unwrap();
+    let digest: String = Sha256::digest(der)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let error = refused(&connection(digest)).await;
+    assert_eq!(error.kind, StoreErrorKind::BadRequest, "{error}");
+    assert!(error.message.contains("that of the authority"), "{error}");
+}

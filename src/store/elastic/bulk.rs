@@ -232,6 +232,12 @@ impl<T> Got<T> {
             primary_term: self.primary_term,
         }
     }
+
+    /// Whether not even its index is there.
+    pub(super) fn is_index_gone(&self) -> bool {
+        let error = self.error.as_ref();
+        error.is_some_and(|error| error.kind == "index_not_found_exception")
+    }
 }
 
 /// The indices of those documents that are not there. An update of a document makes its index anew
@@ -244,9 +250,8 @@ pub(super) async fn gone(
     let one: BTreeMap<&Arc<str>, &DocumentId> = documents.map(|id| (&id.index, id)).collect();
     let ids: Vec<DocumentId> = one.into_values().cloned().collect();
     let found = read::<IgnoredAny>(client, &ids, &["AlertLevel"]).await?;
-    let is_gone = |error: &RawError| error.kind == "index_not_found_exception";
     let gone = ids.into_iter().zip(found);
-    let gone = gone.filter(|(_, got)| got.error.as_ref().is_some_and(is_gone));
+    let gone = gone.filter(|(_, got)| got.is_index_gone());
     Ok(gone.map(|(id, _)| id.index).collect())
 }
 

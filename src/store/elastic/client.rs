@@ -378,7 +378,11 @@ fn cause(error: &elasticsearch::Error) -> (String, bool) {
         next = inner.source();
     }
     let certificate = text.contains("certificate") || text.contains("CertificateUnknown");
-    if certificate {
+    if text.contains("CaUsedAsEndEntity") {
+        text = "its certificate says that it is an authority's (CA:TRUE), not a server's; make it \
+                with `-addext basicConstraints=critical,CA:FALSE`, or have an authority sign it"
+            .into();
+    } else if certificate {
         text += "; name the authority's certificate in `ca`, or its `fingerprint`";
     } else if error.is_timeout() {
         text = "no answer in time".into();

@@ -31,8 +31,16 @@ pub(super) struct State {
     pub(super) begun: BTreeSet<String>,
     /// Who works on which shard.
     pub(super) leases: BTreeMap<String, Lease>,
-    /// The last report.
-    pub(super) report: Option<Value>,
+    /// The last report of each process, by who it is.
+    pub(super) reports: BTreeMap<String, Report>,
+}
+
+/// What a process said last.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub(super) struct Report {
+    /// When, in milliseconds since 1970 (UTC).
+    at: i64,
+    report: Value,
 }
 
 /// A shard that a process works on.
@@ -89,12 +97,27 @@ impl State {
         at.take_while(move |(key, _)| key.starts_with(shard))
     }
 
+    /// Keeps the report of a process that is active since then. What others said before that is
+    /// past; what they said since stays beside it, for they work on the same.
+    pub(super) fn report(&mut self, owner: &str, since: i64, report: Option<&Value>) {
+        self.reports
+            .retain(|other, report| other != owner && report.at >= since);
+        if let Some(report) = report.cloned() {
+            let at = Utc::now().timestamp_millis();
+            self.reports.insert(owner.to_owned(), Report { at, report });
+        }
+    }
+
     /// As the seam tells it.
     pub(super) fn progress(self) -> Progress {
+        let mut reports: Vec<Report> = self.reports.into_values().collect();
+        reports.sort_by_key(|report| report.at);
+        let report = reports.pop().map(|report| report.report);
         Progress {
             at: crate::store::Checkpoint(self.at),
             begun: self.begun,
-            report: self.report,
+            report,
+            others: reports.into_iter().rev().map(|r| r.report).collect(),
         }
     }
 }
@@ -204,4 +227,31 @@ pub(super) async fn create(client: &Client, index: &str, body: &Value) -> Result
 
 fn id(sweep: &str) -> String {
     format!("sweep:{sweep}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processes_that_work_together_report_beside_each_other() {
+        let mut state = State::default();
+        let now = Utc::now().timestamp_millis();
+        let says = |state: &State| {
+            let progress = state.clone().progress();
+            let all = progress.report.into_iter().chain(progress.others);
+            all.map(|report| report.to_string()).collect::<Vec<_>>()
+        };
+        state.report("a", now, Some(&json!(1)));
+        for (owner, number) in [("b", 2), ("a", 3)] {
+            std::thread::sleep(Duration::from_millis(2));
+            state.report(owner, now, Some(&json!(number)));
+        }
+        assert_eq!(says(&state), ["3", "2"], "the newest first, one of each");
+        // The next activation, of whomever, is another matter.
+        state.report("c", now + 60_000, Some(&json!(4)));
+        assert_eq!(says(&state), ["4"]);
+        state.report("c", now + 60_000, None);
+        assert!(says(&state).is_empty());
+    }
 }

@@ -44,9 +44,16 @@ pub(super) async fn pinned(
         .map_err(|_| unavailable(format!("cannot reach {url}: no answer in time")))??;
     let found = chain
         .iter()
-        .find(|certificate| hex(&Sha256::digest(certificate)) == wanted);
-    match found {
-        Some(certificate) => Ok(pem(certificate)),
+        .position(|certificate| hex(&Sha256::digest(certificate)) == wanted);
+    match found.and_then(|number| Some((number, chain.get(number)?))) {
+        // Trusted by itself, it would not be accepted: another signed it. And whoever is trusted
+        // in its place could sign others.
+        Some((0, _)) if chain.len() > 1 => Err(bad(format!(
+            "the `fingerprint` is that of the certificate of {url} itself, which an authority \
+             signed; give that of the authority (`openssl x509 -fingerprint -sha256 -noout -in \
+             http_ca.crt`), or name its certificate in `ca`"
+        ))),
+        Some((_, certificate)) => Ok(pem(certificate)),
         None => Err(bad(format!(
             "{url} presents no certificate with that `fingerprint`; it must be the fingerprint of \
              the certificate authority, or somebody stands between"

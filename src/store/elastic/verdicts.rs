@@ -114,6 +114,7 @@ async fn keep_some(
         .map(|number| Record::id(&verdicts[*number].document))
         .collect();
     let before = bulk::read::<Record>(client, &ids, &[]).await?;
+    let is_gone = before.iter().any(bulk::Got::is_index_gone);
     let mut writes = Vec::new();
     let mut numbers = Vec::new();
     for ((number, id), before) in open.iter().zip(ids).zip(before) {
@@ -129,10 +130,8 @@ async fn keep_some(
             Write::Create(id, source)
         });
     }
-    if writes
-        .iter()
-        .any(|write| matches!(write, Write::Create(..)))
-    {
+    // Before the first write would make it without its mapping.
+    if is_gone && !writes.is_empty() {
         create_index(client).await?;
     }
     let items = bulk::write(client, &writes, false).await?;
