@@ -87,10 +87,17 @@ impl SweepReport {
     ) {
         self.read.add(read);
         self.problems(problems);
-        for verdict in verdicts {
+        for (number, verdict) in verdicts.iter().enumerate() {
+            let outcome = outcomes.get(number);
+            if outcome == Some(&Outcome::Conflict) {
+                // Nothing of it stands, and its document comes again.
+                continue;
+            }
             self.findings += verdict.findings.len() as u64;
+            // On a dry run there are no outcomes.
+            let set = outcome.is_none_or(|outcome| *outcome == Outcome::Written);
             if verdict.alert_level < verdict.stood {
-                self.taken_back += 1;
+                self.taken_back += u64::from(set);
                 continue;
             }
             self.disputed += verdict
@@ -98,13 +105,10 @@ impl SweepReport {
                 .iter()
                 .filter(|f| f.second_opinion == Some(SecondOpinion::Differs))
                 .count() as u64;
-            match verdict
-                .patch
-                .as_ref()
-                .map(|_| u8::from(verdict.alert_level))
-            {
-                Some(1) => self.suspicious += 1,
-                Some(2) => self.alerts += 1,
+            match u8::from(verdict.alert_level) {
+                _ if !set || verdict.patch.is_none() => {}
+                1 => self.suspicious += 1,
+                2 => self.alerts += 1,
                 _ => {}
             }
         }
