@@ -9,17 +9,17 @@ mod cluster;
 mod proxy;
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use elasticsearch::http::Method;
-use picket::store::elastic::{Connection, Login};
+use picket::store::elastic::Connection;
 use serde_json::{Value, json};
 
 use self::cluster::Cluster;
+use crate::store_elastic::home::Home;
 use crate::store_elastic::server::Server;
 
 /// Numbers that look random and are the same for the same seed (splitmix64).
@@ -51,26 +51,6 @@ const COMMANDS: [(&str, u64); 6] = [
     ("quux --probe", 1),
     ("quux --harvest", 2),
 ];
-
-const RULES: &str = r"
-title: Probing
-id: 11111111-1111-4111-8111-111111111111
-status: test
-logsource: { category: process_creation, product: windows }
-detection:
-  selection: { CommandLine|contains: '--probe' }
-  condition: selection
-level: medium
----
-title: Harvesting
-id: 22222222-2222-4222-8222-222222222222
-status: test
-logsource: { category: process_creation, product: windows }
-detection:
-  selection: { CommandLine|contains: '--harvest' }
-  condition: selection
-level: critical
-";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_goes_wrong_every_document_is_judged_as_it_is() {
@@ -110,12 +90,15 @@ async fn run(server: &Server, seed: u64, size: &Size) {
         let (status, answer) = cluster.ask(Method::Put, index, body.to_string()).await;
         assert_eq!(status, 200, "{answer}");
     }
-    let Connection {
-        urls, login, ca, ..
-    } = &server.connection;
-    let proxy = proxy::start(&urls[0], ca.as_deref(), seed).await;
-    let folder = tempfile::tempdir().unwrap();
-    configure(folder.path(), &base, proxy.port, login);
+    let direct = &server.connection;
+    let proxy = proxy::start(&direct.urls[0], direct.ca.as_deref(), seed).await;
+    let connection = Connection {
+        urls: vec![format!("http://127.0.0.1:{}", proxy.port)],
+        ca: None,
+        timeout: Duration::from_secs(10),
+        ..direct.clone()
+    };
+    let home = Home::new(&connection, &base, &format!("{base}-*"));
 
     let written = Arc::new(AtomicUsize::new(0));
     let writers: Vec<_> = (0..3)
@@ -144,7 +127,7 @@ async fn run(server: &Server, seed: u64, size: &Size) {
     let mut kills = 0;
     let writing = || writers.iter().any(|writer| !writer.is_finished());
     while kills < size.kills || proxy.mishaps.load(Ordering::SeqCst) < size.mishaps || writing() {
-        let mut sweeps = [sweep(folder.path()), sweep(folder.path())];
+        let mut sweeps = [sweep(&home), sweep(&home)];
         tokio::time::sleep(Duration::from_millis(50 + chance.below(2_500) as u64)).await;
         for child in &mut sweeps {
             // Sometimes one is left to end by itself.
@@ -161,7 +144,7 @@ async fn run(server: &Server, seed: u64, size: &Size) {
     }
     let decisions = analyst.await.unwrap();
     proxy.faulty.store(false, Ordering::SeqCst);
-    rest(folder.path()).await;
+    rest(&home).await;
     println!(
         "{} documents, {} decisions, {kills} kills, {} mishaps of the network",
         size.documents / 3 * 3,
@@ -174,47 +157,18 @@ async fn run(server: &Server, seed: u64, size: &Size) {
     }
 }
 
-fn configure(folder: &Path, base: &str, port: u16, login: &Login) {
-    let login = match login {
-        Login::Basic(user, password) => {
-            std::fs::write(folder.join("password"), password).unwrap();
-            format!(", username: {user}, password_file: password")
-        }
-        _ => String::new(),
-    };
-    std::fs::create_dir(folder.join("modules")).unwrap();
-    std::fs::write(folder.join("rules.yml"), RULES).unwrap();
-    std::fs::write(folder.join("blacklist.txt"), "# none\n").unwrap();
-    let config = format!(
-        "store:\n  elastic: {{ url: \"http://127.0.0.1:{port}\", timeout: 10s{login} }}\n\
-         sources:\n  - {{ name: all, index: \"{base}-*\" }}\n\
-         sweeps:\n  - {{ name: {base}, schedule: \"0 * * * * *\" }}\n\
-         rules: [rules.yml]\nblacklist: blacklist.txt\nmodules: modules\n"
-    );
-    std::fs::write(folder.join("picket.yml"), config).unwrap();
-}
-
-fn picket(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_picket"));
-    command
-        .args(arguments)
-        .current_dir(folder)
-        .stdin(Stdio::null());
-    command
-}
-
-fn sweep(folder: &Path) -> Child {
-    let mut command = picket(folder, &["sweep", "-o", "ndjson"]);
+fn sweep(home: &Home) -> Child {
+    let mut command = home.picket(&["sweep", "-o", "ndjson"]);
     let command = command.stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().unwrap()
 }
 
 /// Sweeps until nothing waits; what a killed process had leased comes free within a minute.
-async fn rest(folder: &Path) {
+async fn rest(home: &Home) {
     let begun = Instant::now();
     loop {
-        let swept = picket(folder, &["sweep"]).output().unwrap();
-        let status = picket(folder, &["status", "--exit-code"]).output().unwrap();
+        let swept = home.picket(&["sweep"]).output().unwrap();
+        let status = home.picket(&["status", "--exit-code"]).output().unwrap();
         if swept.status.success() && status.status.code() == Some(0) {
             return;
         }
