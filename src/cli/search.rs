@@ -23,7 +23,7 @@ pub struct Args {
     #[arg(default_value = "*")]
     query: String,
     /// Only these indices, such as cmdlogs* or picket-findings (comma-separated); without it all
-    /// but Picket's own.
+    /// but Picket's own, on a cluster all that is swept.
     #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
     index: Vec<String>,
     /// Not before this time (UTC), such as 2026-11-22 or 2026-11-22T01:16:00Z.

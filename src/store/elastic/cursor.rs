@@ -2,7 +2,8 @@
 //! (`index.disable_sequence_numbers`). Whether something was written at all, the statistics tell.
 //! What it was is read by event time, from an overlap before the last pass on, in one point in
 //! time a pass. Whether something came too late for that, the number of older documents tells:
-//! then everything is read again. So nothing is skipped; some is read twice, which changes nothing.
+//! then everything is read again. So nothing is skipped, unless as many were deleted as came late;
+//! some is read twice, which changes nothing.
 //! Nothing can be written back there: two writers could not be told apart.
 
 use std::collections::HashSet;
