@@ -27,6 +27,8 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args, config: Config) -> Result<Exit, Failure> {
+    // First of all: who ends it while it starts is heard, too.
+    let (stop, flag) = block_on(async { Ok(on_signal()) })?;
     let arsenal = Arsenal::load(&config)?;
     arsenal.warn(5);
     let store = store::open(&config)?;
@@ -40,7 +42,6 @@ pub fn run(args: &Args, config: Config) -> Result<Exit, Failure> {
         "ready"
     );
     block_on(async {
-        let (stop, flag) = on_signal();
         let mut tasks = tokio::task::JoinSet::new();
         for entry in config.sweeps {
             let sweep = Sweep::new(
@@ -118,10 +119,11 @@ async fn activate(sweep: &Sweep, stop: &AtomicBool) {
 
 /// Sets the flag at the first ctrl-c or SIGTERM; a second one ends the process at once.
 pub fn set_on_signal(flag: Arc<AtomicBool>) {
+    let mut signals = Signals::listen();
     tokio::spawn(async move {
-        signalled().await;
+        signals.next().await;
         flag.store(true, Ordering::SeqCst);
-        signalled().await;
+        signals.next().await;
         // Nothing acknowledged is lost by this: what counts is on disk.
         #[expect(clippy::exit, reason = "the user asked twice")]
         std::process::exit(130);
@@ -132,33 +134,45 @@ fn on_signal() -> (watch::Receiver<bool>, Arc<AtomicBool>) {
     let (stop, stopped) = watch::channel(false);
     let flag = Arc::new(AtomicBool::new(false));
     let raised = Arc::clone(&flag);
+    let mut signals = Signals::listen();
     tokio::spawn(async move {
-        signalled().await;
+        signals.next().await;
         info!("stopping after the page in hand");
         raised.store(true, Ordering::SeqCst);
         stop.send_replace(true);
-        signalled().await;
+        signals.next().await;
         #[expect(clippy::exit, reason = "the user asked twice")]
         std::process::exit(130);
     });
     (stopped, flag)
 }
 
-#[cfg(unix)]
-async fn signalled() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-        }
-        Err(_) => drop(tokio::signal::ctrl_c().await),
-    }
+/// Ctrl-c and SIGTERM; heard from the moment that it is made, where that is possible.
+struct Signals {
+    #[cfg(unix)]
+    both: std::io::Result<[tokio::signal::unix::Signal; 2]>,
 }
 
-#[cfg(not(unix))]
-async fn signalled() {
-    drop(tokio::signal::ctrl_c().await);
+impl Signals {
+    fn listen() -> Self {
+        #[cfg(unix)]
+        use tokio::signal::unix::{SignalKind, signal};
+        Self {
+            #[cfg(unix)]
+            both: signal(SignalKind::interrupt())
+                .and_then(|interrupt| Ok([interrupt, signal(SignalKind::terminate())?])),
+        }
+    }
+
+    async fn next(&mut self) {
+        #[cfg(unix)]
+        if let Ok([interrupt, terminate]) = &mut self.both {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+        drop(tokio::signal::ctrl_c().await);
+    }
 }
