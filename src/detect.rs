@@ -32,6 +32,8 @@ pub struct WindowNeed {
     pub scope: Scope,
     /// How long, in milliseconds of event time.
     pub span: i64,
+    /// An event that says none of these Sigma fields is not wanted. Empty: any may be.
+    pub fields: Arc<[String]>,
 }
 
 /// Something that judges events: pure, synchronous, without I/O.

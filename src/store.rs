@@ -154,6 +154,8 @@ pub struct Window {
     pub from: i64,
     /// The latest event time, inclusive.
     pub to: i64,
+    /// Only documents that say one of these Sigma fields. Empty: all.
+    pub fields: Vec<String>,
 }
 
 /// What became of the verdicts of one [`Store::apply`], in their order.

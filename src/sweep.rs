@@ -266,6 +266,7 @@ impl Sweep {
             entity: ask.entity.clone(),
             from: times().min().unwrap_or(i64::MAX).saturating_sub(ask.span),
             to: times().max().unwrap_or(i64::MIN).saturating_add(ask.span),
+            fields: ask.fields.to_vec(),
         };
         let store = Arc::clone(&self.store);
         tokio::spawn(async move { store.window(&window).await })

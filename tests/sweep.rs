@@ -84,6 +84,7 @@ impl Detector for Three {
         Some(WindowNeed {
             scope: Scope::Host,
             span: 3_600_000,
+            fields: ["CommandLine".to_owned()].into(),
         })
     }
 

@@ -73,6 +73,8 @@ pub struct Ask {
     pub entity: String,
     /// How long, in milliseconds.
     pub span: i64,
+    /// See [`super::WindowNeed::fields`].
+    pub fields: Arc<[String]>,
 }
 
 /// A new event that belongs into a window.
@@ -354,6 +356,7 @@ fn note_asks(
                 scope: need.scope,
                 entity: entity.to_lowercase(),
                 span: need.span,
+                fields: Arc::clone(&need.fields),
             };
             let document = event.document.id.clone();
             judged

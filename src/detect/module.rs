@@ -325,12 +325,24 @@ impl Detector for ModuleDetector {
         Some(WindowNeed {
             scope,
             span: i64::from(said.span) * 1000,
+            fields: match said.fields.iter().any(|field| field == JSON) {
+                true => [].into(),
+                false => said.fields.clone().into(),
+            },
         })
     }
 
-    /// What a person, or another tool, has settled is no part of any window.
+    /// What a person, or another tool, has settled is no part of any window, nor what would be an
+    /// empty row.
     fn wants(&self, event: &Event<'_>) -> bool {
-        event.standing().is_unsettled() && self.selects(event)
+        let columns = &self.plan.columns;
+        let says = |column: &Column| match column {
+            Column::Field(field) => event.has(*field),
+            Column::Json => true,
+        };
+        event.standing().is_unsettled()
+            && self.selects(event)
+            && (columns.is_empty() || columns.iter().any(says))
     }
 
     fn inspect_window(&mut self, entity: &str, events: &[Event<'_>], out: &mut Inspection) {

@@ -50,6 +50,7 @@ pub(super) async fn windows_hold_one_entity(store: &dyn Store) {
         entity: entity.into(),
         from: T0,
         to: T0 + 30_000,
+        fields: Vec::new(),
     };
     let window = |scope, entity: &str| looking(&["log*", "cmdlogs"], scope, entity);
     let host = store.window(&window(Scope::Host, "Ws5")).await.unwrap();
@@ -63,9 +64,22 @@ pub(super) async fn windows_hold_one_entity(store: &dyn Store) {
         let all = store.window(&window).await.unwrap();
         assert_eq!(ids(&all), ["early", "cmd", "else", "late"]);
     }
+    // Of some fields only: what a module has no use for is not read for it, however long the rest.
+    let long = format!("cmd /c {}", "x".repeat(2_000));
+    store.add(vec![
+        new("logs", "long", &event(12, "ws5", &long)),
+        new("logs", "silent", &json!({"@timestamp": "2020-09-13T12:26:51Z", "winlog": {"channel": "Security", "event_id": "4624", "computer_name": "ws5"}})),
+    ]).await.unwrap();
+    store.commit("s", &Progress::default()).await.unwrap();
+    let mut window = window(Scope::Host, "ws5");
+    let all = store.window(&window).await.unwrap();
+    assert!(ids(&all).contains(&"silent"), "{:?}", ids(&all));
+    window.fields = vec!["CommandLine".into(), "ParentImage".into()];
+    let commands = store.window(&window).await.unwrap();
+    assert_eq!(ids(&commands), ["early", "long", "cmd", "late"]);
     assert!(
         store
-            .window(&window(Scope::User, "nobody"))
+            .window(&looking(&["log*"], Scope::User, "nobody"))
             .await
             .unwrap()
             .is_empty()

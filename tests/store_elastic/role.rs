@@ -117,6 +117,7 @@ async fn the_role_is_enough_for_everything() {
         entity: "PC1".into(),
         from: 0,
         to: 4_000_000_000_000,
+        fields: vec!["CommandLine".into()],
     };
     assert_eq!(picket.window(&window).await.unwrap().len(), 40);
 

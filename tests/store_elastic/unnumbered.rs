@@ -182,6 +182,7 @@ async fn verdicts_are_kept_as_findings_and_searches_find_it() {
         entity: "WS5".into(),
         from: T0,
         to: T0 + 10_000,
+        fields: Vec::new(),
     };
     assert_eq!(store.window(&window).await.unwrap().len(), 3);
 }

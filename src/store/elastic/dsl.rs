@@ -358,6 +358,11 @@ pub(super) fn host(view: &View<'_>, host: &str) -> Value {
     field::any(view, &places(&Name::Host), &host)
 }
 
+/// The documents that have a value at one of these paths.
+pub(super) fn saying(view: &View<'_>, paths: &[String]) -> Value {
+    field::any(view, paths, &Test::Exists)
+}
+
 /// The documents that have a time between these at one of these paths, both inclusive.
 pub(super) fn at_times(view: &View<'_>, paths: &[String], from: i64, to: i64) -> Value {
     let end = |time: i64| {

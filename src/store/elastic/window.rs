@@ -16,7 +16,7 @@ use super::types::FieldTypes;
 use crate::document::{Document, DocumentId, Scope};
 use crate::store::query::Name;
 use crate::store::{MAX_WINDOW, Sort, StoreError, Window};
-use crate::taxonomy::{Event, Fields, Reader, Slots, accounts, times};
+use crate::taxonomy::{Event, Fields, Reader, Slots, accounts, paths, times};
 
 /// How many documents a window holds: one more than is shown tells that there are more.
 const MAX_DOCUMENTS: usize = MAX_WINDOW + 1;
@@ -65,7 +65,8 @@ impl History {
             window.from.saturating_sub(SLACK),
             window.to.saturating_add(SLACK),
         );
-        let asked = dsl::with_clocks([names, times.clone()].concat());
+        let fields: Vec<String> = window.fields.iter().flat_map(|name| paths(name)).collect();
+        let asked = dsl::with_clocks([names, times.clone(), fields.clone()].concat());
         let mut parts = Vec::new();
         for view in types.views(Some(&window.sources), &asked) {
             let entity = match window.scope {
@@ -73,8 +74,12 @@ impl History {
                 Scope::User => dsl::namesakes(&view, &window.entity),
             };
             let time = dsl::at_times(&view, &times, from, to);
+            let saying = match window.fields.is_empty() {
+                true => dsl::every(Vec::new()),
+                false => dsl::saying(&view, &fields),
+            };
             for (clock, family) in dsl::families(&Clock::all(&view), true) {
-                let query = dsl::every(vec![entity.clone(), time.clone(), family]);
+                let query = dsl::every(vec![entity.clone(), time.clone(), saying.clone(), family]);
                 let (size, left) = match clock {
                     Some(_) => (PAGE, MAX_PAGES),
                     None => (MAX_RESULTS, 1),
@@ -213,6 +218,7 @@ mod tests {
             entity: "ws5".into(),
             from: 1_000_000,
             to: 2_000_000,
+            fields: Vec::new(),
         };
         let mut history = History::new(&window, &sample());
         let open = |history: &History| history.lines().map_or(0, |lines| lines.lines().count() / 2);

@@ -11,8 +11,10 @@ use tantivy::{
 };
 
 use super::error;
+use super::eval::Eval;
 use super::schema::{self, Columns, Fact, State};
 use crate::document::{Document, DocumentId, Scope, Version};
+use crate::store::query::{Query, Test};
 use crate::store::{Begin, Checkpoint, Page, Sources, StoreError, StoreErrorKind, Waiting, Window};
 
 /// The only shard's name in a [`Checkpoint`].
@@ -203,7 +205,14 @@ impl Snapshot {
         };
         let term = self.columns.value_term(&fact.path(), &window.entity);
         let mut found: Vec<(i64, u64, DocAddress)> = Vec::new();
+        let said = |name: &String| Query::Field(name.clone(), Test::Exists);
+        let saying = match window.fields.is_empty() {
+            true => Query::All,
+            false => Query::Or(window.fields.iter().map(said).collect()),
+        };
+        let eval = Eval::new(self);
         for (segment, fits) in self.fitting(&window.sources) {
+            let saying = eval.query(&saying, segment)?;
             let index = segment
                 .reader
                 .inverted_index(self.columns.values)
@@ -220,6 +229,7 @@ impl Snapshot {
                 if let (Some(time), Some(seq)) = (segment.time.first(doc), segment.seq.first(doc))
                     && (window.from..=window.to).contains(&time)
                     && segment.is_alive(doc)
+                    && saying.has(doc)
                     && segment.fits(doc, &fits)
                 {
                     found.push((time, seq, segment.address(doc)));
