@@ -19,6 +19,7 @@ pub mod sweep;
 pub mod text;
 pub mod train;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
@@ -127,11 +128,13 @@ pub fn main() -> Exit {
     match cli.run() {
         Ok(exit) => exit,
         Err(failure) => {
-            anstream::eprintln!(
-                "{} {}",
-                text::paint(text::style(crate::alert::AlertLevel::Alert), "error:"),
-                text::clean_lines(&failure.message)
-            );
+            if !failure.message.is_empty() {
+                anstream::eprintln!(
+                    "{} {}",
+                    text::paint(text::style(crate::alert::AlertLevel::Alert), "error:"),
+                    text::clean_lines(&failure.message)
+                );
+            }
             failure.exit
         }
     }
@@ -140,12 +143,9 @@ pub fn main() -> Exit {
 impl Cli {
     fn run(self) -> Result<Exit, Failure> {
         if let Command::Completions { shell } = self.command {
-            clap_complete::generate(
-                shell,
-                &mut Self::command(),
-                "picket",
-                &mut std::io::stdout(),
-            );
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Self::command(), "picket", &mut script);
+            std::io::stdout().write_all(&script)?;
             return Ok(Exit::Done);
         }
         let (mut config, problems) = Config::find(self.config.as_deref())

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
@@ -42,7 +43,7 @@ fn picket(folder: &Path, arguments: &[&str]) -> Run {
         .args(arguments)
         .current_dir(folder)
         .env_remove("RUST_BACKTRACE")
-        .stdin(std::process::Stdio::null())
+        .stdin(Stdio::null())
         .output()
         .unwrap()
         .into()
@@ -436,7 +437,7 @@ fn a_second_writer_is_told_who_is_in_the_way() {
     let mut first = Command::new(env!("CARGO_BIN_EXE_picket"))
         .arg("run")
         .current_dir(folder.path())
-        .stderr(std::process::Stdio::null())
+        .stderr(Stdio::null())
         .spawn()
         .unwrap();
     // Loading before it holds the store would be in its way.
@@ -476,7 +477,7 @@ fn run_sweeps_on_schedule() {
     let mut run = Command::new(env!("CARGO_BIN_EXE_picket"))
         .arg("run")
         .current_dir(folder.path())
-        .stderr(std::process::Stdio::null())
+        .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let judged = (0..300).any(|_| {
@@ -540,5 +541,33 @@ fn help_names_examples_and_exit_codes() {
                 .out
                 .contains("picket")
         );
+    }
+}
+
+#[test]
+fn who_has_seen_enough_is_told_nothing_more() {
+    let folder = folder();
+    for arguments in [&["completions", "bash"][..], &["scan", "-o", "ndjson", "-"]] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_picket"))
+            .args(arguments)
+            .current_dir(folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Nobody reads, before anything can be written.
+        drop(child.stdout.take());
+        let line = json!({"Hostname": "pc1", "Username": "u", "command": "vssadmin delete shadows /all", "timestamp": "2026-01-05 10:00:00"});
+        // It may have ended already.
+        drop(writeln!(child.stdin.take().unwrap(), "{line}"));
+        let run = Run::from(child.wait_with_output().unwrap());
+        assert_eq!(
+            (run.code, run.err.contains("roken pipe")),
+            (3, false),
+            "{arguments:?}: {}",
+            run.err
+        );
+        assert!(!run.err.contains("panicked"), "{}", run.err);
     }
 }

@@ -31,7 +31,8 @@ impl From<Exit> for ExitCode {
 pub struct Failure {
     /// How the process ends.
     pub exit: Exit,
-    /// What happened and what to do: a lowercase sentence without a full stop.
+    /// What happened and what to do: a lowercase sentence without a full stop. Empty: nobody
+    /// listens.
     pub message: String,
 }
 
@@ -79,7 +80,11 @@ impl From<SweepError> for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self::outside(error.to_string())
+        // `picket status | head` has seen enough.
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Self::outside(String::new()),
+            _ => Self::outside(error.to_string()),
+        }
     }
 }
 
