@@ -9,6 +9,7 @@ pub mod finding;
 pub mod load;
 pub mod progress;
 pub mod role;
+pub mod rules;
 pub mod run;
 pub mod scan;
 pub mod search;
@@ -93,6 +94,8 @@ enum Command {
     Search(search::Args),
     /// Check configuration, rules, blacklist and modules; name every problem.
     Check(check::Args),
+    /// For those who write rules.
+    Rules(rules::Args),
     /// Show what is stored, what was judged and what waits.
     Status(status::Args),
     /// Print the role that Picket needs on a cluster.
@@ -166,6 +169,7 @@ impl Cli {
             Command::Scan(args) => scan::run(&args, config, output),
             Command::Search(args) => search::run(&args, config, self.output),
             Command::Status(args) => status::run(&args, config, output),
+            Command::Rules(args) => rules::run(&args, config, output),
             Command::Role(args) => role::run(&args, &config, output),
             Command::Train(args) => train::run(&args, output),
             Command::Check(_) | Command::Completions { .. } => Ok(Exit::Done),

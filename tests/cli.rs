@@ -8,14 +8,14 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
-fn data(name: &str) -> String {
+pub(crate) fn data(name: &str) -> String {
     format!("{}/tests/data/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
-struct Run {
-    code: i32,
-    out: String,
-    err: String,
+pub(crate) struct Run {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl From<Output> for Run {
@@ -30,7 +30,7 @@ impl From<Output> for Run {
 
 impl Run {
     /// The lines of standard output as JSON.
-    fn json(&self) -> Vec<Value> {
+    pub(crate) fn json(&self) -> Vec<Value> {
         self.out
             .lines()
             .map(|line| serde_json::from_str(line).unwrap())
@@ -38,7 +38,7 @@ impl Run {
     }
 }
 
-fn picket(folder: &Path, arguments: &[&str]) -> Run {
+pub(crate) fn picket(folder: &Path, arguments: &[&str]) -> Run {
     Command::new(env!("CARGO_BIN_EXE_picket"))
         .args(arguments)
         .current_dir(folder)
@@ -49,7 +49,7 @@ fn picket(folder: &Path, arguments: &[&str]) -> Run {
         .into()
 }
 
-fn folder() -> tempfile::TempDir {
+pub(crate) fn folder() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
 }
 

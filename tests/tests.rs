@@ -13,6 +13,7 @@ mod elastic_faults;
 mod input;
 mod lateral_commands;
 mod modules;
+mod rule_commands;
 mod rules;
 mod sigma;
 mod sigma_corpus;

@@ -131,7 +131,11 @@ fn exists(path: &Path, what: &str) -> Result<(), Failure> {
     }
 }
 
-fn rules(
+/// The rules that the configuration names, or those built in.
+///
+/// # Errors
+/// A file or folder that it names is not there.
+pub fn rules(
     config: &Config,
     fields: &mut Fields,
     problems: &mut Vec<Problem>,

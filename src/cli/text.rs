@@ -86,6 +86,17 @@ pub fn duration(millis: i64) -> String {
     }
 }
 
+/// A short time as people read it, down to nanoseconds.
+pub fn short(time: std::time::Duration) -> String {
+    let nanos = time.as_nanos();
+    match nanos {
+        0..1_000 => format!("{nanos} ns"),
+        1_000..1_000_000 => format!("{:.1} µs", nanos as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} ms", nanos as f64 / 1e6),
+        _ => format!("{:.1} s", nanos as f64 / 1e9),
+    }
+}
+
 /// A number with a space between each three digits.
 pub fn number(number: u64) -> String {
     let digits = number.to_string();

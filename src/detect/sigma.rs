@@ -2,6 +2,7 @@
 //! index which of those could hold, the rules' trees which do. Each finding carries its evidence
 //! and the opinion of a second engine. An event that nothing is found on costs no allocation.
 
+pub mod cost;
 mod evidence;
 mod index;
 mod pivot;
