@@ -18,7 +18,7 @@ use picket::detect::sigma::SigmaDetector;
 use picket::detect::{Detector, Inspection};
 use picket::document::Document;
 use picket::input::{Inputs, Item, Progress};
-use picket::rule::RuleSet;
+use picket::rule::{Placeholders, RuleSet};
 use picket::taxonomy::{Event, Fields, Reader, Slots};
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
@@ -133,7 +133,7 @@ fn main() {
     }
     let begin = cpu();
     let mut fields = Fields::default();
-    let (rules, problems) = RuleSet::load(&[rules], &mut fields);
+    let (rules, problems) = RuleSet::load(&[rules], &Placeholders::default(), &mut fields);
     let rules = Arc::new(rules);
     let mut scan = Scan {
         reader: Reader::new(&fields),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::alert::AlertLevels;
 use crate::problem::Problem;
+use crate::rule::Placeholders;
 use crate::schedule::Schedule;
 use crate::store::{Begin, Sources};
 
@@ -33,6 +34,8 @@ pub struct Config {
     pub blacklist: Option<PathBuf>,
     /// Folder of the modules; `None`: the built-in ones.
     pub modules: Option<PathBuf>,
+    /// What `%name%` stands for in rules with the modifier `expand`.
+    pub placeholders: Placeholders,
     /// Which `AlertLevel` a rule's level gives.
     pub alert_levels: AlertLevels,
 }
@@ -130,6 +133,7 @@ impl Default for Config {
             rules: Vec::new(),
             blacklist: None,
             modules: None,
+            placeholders: Placeholders::default(),
             alert_levels: AlertLevels::default(),
         }
     }
@@ -162,6 +166,21 @@ impl Config {
         let text = std::fs::read_to_string(path)
             .map_err(|error| Problem::new(path, format!("cannot be read: {error}")))?;
         Ok(Self::read(&text, path))
+    }
+
+    /// Reads more placeholders from files: a map of names and values each, as below `placeholders`.
+    /// The problems say what in them cannot be used.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn more_placeholders(&mut self, files: &[PathBuf]) -> Result<Vec<Problem>, Problem> {
+        let mut problems = Vec::new();
+        for path in files {
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| Problem::new(path, format!("cannot be read: {error}")))?;
+            problems.extend(reader::placeholders(&text, path, &mut self.placeholders));
+        }
+        Ok(problems)
     }
 
     /// Reads the text of a configuration file. Paths in it are relative to the file's folder.

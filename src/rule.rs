@@ -4,34 +4,27 @@
 
 pub mod condition;
 pub mod detection;
+pub mod filter;
 pub mod header;
+mod loader;
 pub mod modifier;
 pub mod pattern;
+pub mod placeholder;
 pub mod predicate;
 pub mod tree;
 pub mod yaml;
 
-use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
-use sha2::{Digest, Sha256};
-use walkdir::WalkDir;
-
 use crate::alert::Level;
-use crate::hex::hex;
 use crate::problem::Problem;
 use crate::taxonomy::{Fields, LogSource};
-use detection::{Compiler, Unusable};
+use loader::Loader;
 use predicate::Atom;
-use tree::{Atoms, Selection, Tree};
-use yaml::Node;
+use tree::{Selection, Tree};
 
-/// Enters into each digest: to be raised when the same rule text comes to mean something else, so
-/// that documents are judged again.
-const MEANING: &str = "picket sigma 1";
+pub use placeholder::Placeholders;
 
 mod bundled {
     include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
@@ -42,6 +35,8 @@ mod bundled {
 pub struct Rule {
     /// Its `id`; one made of the detection where it has none.
     pub id: Arc<str>,
+    /// Its `name`, which filters and correlations may call it by.
+    pub name: Option<Arc<str>>,
     /// Its `title`.
     pub title: Arc<str>,
     /// Its `status`, if it has one.
@@ -56,12 +51,14 @@ pub struct Rule {
     pub path: Arc<Path>,
     /// The line that it begins on, counted from 1.
     pub line: usize,
-    /// The selections that `condition` names.
+    /// The selections that `condition` names, those of its filters included.
     pub selections: Vec<Selection>,
-    /// What must hold.
+    /// What must hold, its filters included.
     pub condition: Tree,
     /// Its `detection` as JSON: every scalar a string or null, keys sorted.
     pub detection: Box<str>,
+    /// The filters that were added to it, each as a detection in the same JSON.
+    pub filters: Vec<Arc<str>>,
 }
 
 /// All rules that were loaded.
@@ -75,10 +72,14 @@ pub struct RuleSet {
 }
 
 impl RuleSet {
-    /// Loads the rules of those files and folders (`.yml` and `.yaml`, in sorted order). The
-    /// fields that they ask for are added to `fields`.
-    pub fn load(paths: &[PathBuf], fields: &mut Fields) -> (Self, Vec<Problem>) {
-        let mut loader = Loader::new(fields);
+    /// Loads the rules of those files and folders (`.yml` and `.yaml`, in sorted order), with the
+    /// filters among them. The fields that they ask for are added to `fields`.
+    pub fn load(
+        paths: &[PathBuf],
+        placeholders: &Placeholders,
+        fields: &mut Fields,
+    ) -> (Self, Vec<Problem>) {
+        let mut loader = Loader::new(placeholders, fields);
         for path in paths {
             loader.tree(path);
         }
@@ -87,7 +88,8 @@ impl RuleSet {
 
     /// Loads the rules that are compiled into the binary.
     pub fn bundled(fields: &mut Fields) -> (Self, Vec<Problem>) {
-        let mut loader = Loader::new(fields);
+        let placeholders = Placeholders::default();
+        let mut loader = Loader::new(&placeholders, fields);
         for (path, text) in bundled::RULES {
             loader.text(Path::new(path), text);
         }
@@ -95,8 +97,13 @@ impl RuleSet {
     }
 
     /// Loads the rules of one text; `path` is what problems name.
-    pub fn parse(path: &Path, text: &str, fields: &mut Fields) -> (Self, Vec<Problem>) {
-        let mut loader = Loader::new(fields);
+    pub fn parse(
+        path: &Path,
+        text: &str,
+        placeholders: &Placeholders,
+        fields: &mut Fields,
+    ) -> (Self, Vec<Problem>) {
+        let mut loader = Loader::new(placeholders, fields);
         loader.text(path, text);
         loader.finish()
     }
@@ -122,161 +129,21 @@ pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|(_, name)| name)
 }
 
-struct Loader<'f> {
-    fields: &'f mut Fields,
-    atoms: Atoms,
-    rules: Vec<Rule>,
-    hashes: Vec<[u8; 32]>,
-    /// Where each id was seen first.
-    ids: FxHashMap<Arc<str>, usize>,
-    problems: Vec<Problem>,
-}
-
-impl<'f> Loader<'f> {
-    fn new(fields: &'f mut Fields) -> Self {
-        Self {
-            fields,
-            atoms: Atoms::default(),
-            rules: Vec::new(),
-            hashes: Vec::new(),
-            ids: FxHashMap::default(),
-            problems: Vec::new(),
-        }
-    }
-
-    fn finish(mut self) -> (RuleSet, Vec<Problem>) {
-        self.hashes.sort_unstable();
-        let mut hasher = Sha256::new_with_prefix(MEANING);
-        for hash in &self.hashes {
-            hasher.update(hash);
-        }
-        let set = RuleSet {
-            rules: self.rules,
-            atoms: self.atoms.into_vec(),
-            digest: hex(&hasher.finalize()),
-        };
-        (set, self.problems)
-    }
-
-    fn tree(&mut self, root: &Path) {
-        let mut files = 0;
-        // Loops of symbolic links are errors of the walk.
-        for entry in WalkDir::new(root).follow_links(true).sort_by_file_name() {
-            let entry = match entry {
-                Ok(entry) => entry,
-                Err(error) => {
-                    let path = error.path().unwrap_or(root).to_path_buf();
-                    let message = error.io_error().map_or_else(
-                        || "a loop of symbolic links".to_owned(),
-                        |error| format!("cannot be read: {error}"),
-                    );
-                    self.problems.push(Problem::new(path, message));
-                    continue;
-                }
-            };
-            let is_yaml = entry.path().extension().is_some_and(|end| {
-                end.eq_ignore_ascii_case("yml") || end.eq_ignore_ascii_case("yaml")
-            });
-            if entry.file_type().is_file() && (is_yaml || entry.depth() == 0) {
-                files += 1;
-                self.file(entry.path());
-            }
-        }
-        if files == 0 && root.is_dir() {
-            let problem = Problem::new(root, "the folder holds no rules");
-            self.problems
-                .push(problem.help("files that end in .yml and .yaml are read"));
-        }
-    }
-
-    fn file(&mut self, path: &Path) {
-        // One byte more than the parser takes: it says what is too large.
-        let mut text = String::new();
-        let read = fs::File::open(path).and_then(|file| {
-            file.take(yaml::MAX_TEXT as u64 + 1)
-                .read_to_string(&mut text)
-        });
-        match read {
-            Ok(_) => self.text(path, &text),
-            Err(error) => {
-                let message = format!("cannot be read: {error}");
-                self.problems.push(Problem::new(path, message));
-            }
-        }
-    }
-
-    fn text(&mut self, path: &Path, text: &str) {
-        let path: Arc<Path> = path.into();
-        let documents = yaml::parse(text);
-        if documents.is_empty() {
-            self.problems
-                .push(Problem::new(&path, "no rule in this file"));
-        }
-        for document in documents {
-            let read = document
-                .map_err(|error| Unusable::new(error.line, error.message))
-                .and_then(|node| self.rule(&path, &node));
-            if let Err(error) = read {
-                self.problems.push(Problem {
-                    path: path.to_path_buf(),
-                    line: Some(error.line),
-                    message: error.message,
-                    help: error.help,
-                });
-            }
-        }
-    }
-
-    fn rule(&mut self, path: &Arc<Path>, node: &Node) -> Result<(), Unusable> {
-        let header = header::read(node)?;
-        let detection = node
-            .get("detection")
-            .ok_or_else(|| Unusable::new(node.line, "no `detection`: this is no Sigma rule"))?;
-        let json = header::canonical(detection);
-        let id: Arc<str> = match &header.id {
-            Some(id) => id.as_str().into(),
-            None => {
-                let hash = Sha256::digest(json.as_bytes());
-                format!("no-id-{}", hex(&hash[..8])).into()
-            }
-        };
-        if let Some(first) = self.ids.get(&id).and_then(|at| self.rules.get(*at)) {
-            let place = format!("{}:{}", first.path.display(), first.line);
-            return Err(Unusable::new(
-                node.line,
-                format!("the id `{id}` is that of another rule, {place}"),
-            )
-            .help("the first one counts; give this one an id of its own"));
-        }
-        let (selections, condition) =
-            Compiler::new(self.fields, &mut self.atoms).detection(detection)?;
-        self.hashes.push(header.hash(&id, &json));
-        self.ids.insert(id.clone(), self.rules.len());
-        self.rules.push(Rule {
-            id,
-            title: header.title.into(),
-            status: header.status.map(Into::into),
-            level: header.level,
-            log_source: header.log_source,
-            techniques: header.techniques.into(),
-            path: path.clone(),
-            line: node.line,
-            selections,
-            condition,
-            detection: json.into(),
-        });
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const GOOD: &str = "title: T\nid: one\nlevel: high\nlogsource: {product: windows, category: process_creation}\ntags: [attack.execution, attack.t1021.002]\ndetection:\n  selection:\n    Image|endswith: '\\a.exe'\n  condition: selection\n";
 
     fn load(text: &str) -> (RuleSet, Vec<String>) {
-        let (rules, problems) = RuleSet::parse(Path::new("r.yml"), text, &mut Fields::default());
+        let (rules, problems) = RuleSet::parse(
+            Path::new("r.yml"),
+            text,
+            &Placeholders::default(),
+            &mut Fields::default(),
+        );
         (rules, problems.iter().map(ToString::to_string).collect())
     }
 
@@ -321,7 +188,7 @@ mod tests {
             ),
             (
                 "    a: b\n    Image|expand: '%x%'",
-                "r.yml:5: nothing is known for the placeholder in `%x%`; write the values out instead of `expand`",
+                "r.yml:5: nothing is known for the placeholder `%x%`; give its values in picket.yml, such as `placeholders: { x: [a, b] }`, or in the file of --placeholders",
             ),
             (
                 "    Ip|cidr: 10.0.0.0/40",
@@ -357,6 +224,22 @@ mod tests {
                 "r.yml:4: `exists` is not true or false",
             ),
             ("    A|i: x", "r.yml:4: `i`, `m` and `s` go with `re` only"),
+            (
+                "    A|hour: 24",
+                "r.yml:4: `24` is no hour; a whole number from 0 to 23",
+            ),
+            (
+                "    A|hour|contains: 2",
+                "r.yml:4: parts of a time go with `gt`, `gte`, `lt`, `lte` and `neq` only",
+            ),
+            (
+                "    A|hour|minute: 2",
+                "r.yml:4: `minute`, `hour`, `day`, `week`, `month` and `year` exclude each other; give each a selection of its own",
+            ),
+            (
+                "    A|week: null",
+                "r.yml:4: a value is null; a value is text, a number, true, false, or (without modifiers) null",
+            ),
             (
                 "    A: 1\n    A: 2",
                 "r.yml:5: the key `A` stands twice in the same map",
@@ -424,7 +307,8 @@ mod tests {
             missing.clone(),
             empty.path().to_path_buf(),
         ];
-        let (rules, problems) = RuleSet::load(&paths, &mut Fields::default());
+        let (rules, problems) =
+            RuleSet::load(&paths, &Placeholders::default(), &mut Fields::default());
         let ids: Vec<&str> = rules.rules.iter().map(|rule| &*rule.id).collect();
         assert_eq!(ids, ["two", "one"]);
         assert!(problems.iter().any(|p| p.path == missing));

@@ -7,6 +7,7 @@ pub mod event;
 pub mod log_source;
 pub mod read;
 mod shape;
+pub mod time;
 
 use rustc_hash::FxHashMap;
 

@@ -17,7 +17,7 @@ use picket::detect::{Detector, Inspection};
 use picket::document::Document;
 use picket::finding::{Finding, SecondOpinion};
 use picket::input::{Inputs, Item, Progress};
-use picket::rule::{Rule, RuleSet, bundled_blacklist};
+use picket::rule::{Placeholders, Rule, RuleSet, bundled_blacklist};
 use picket::taxonomy::{Event, Fields, Reader, Slots};
 use serde::Deserialize;
 
@@ -53,7 +53,7 @@ struct Rules {
 impl Rules {
     fn new() -> Self {
         let mut fields = Fields::default();
-        let (set, problems) = RuleSet::load(&[folder()], &mut fields);
+        let (set, problems) = RuleSet::load(&[folder()], &Placeholders::default(), &mut fields);
         assert!(problems.is_empty(), "{problems:#?}");
         let set = Arc::new(set);
         Self {

@@ -11,12 +11,12 @@ use picket::detect::sigma::SigmaDetector;
 use picket::detect::{Detector, Inspection};
 use picket::document::Document;
 use picket::finding::{Finding, SecondOpinion};
-use picket::rule::RuleSet;
+use picket::rule::{Placeholders, RuleSet};
 use picket::taxonomy::{Event, Fields, Reader, Slots};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-struct Bench {
+pub(crate) struct Bench {
     reader: Reader,
     slots: Slots,
     detector: SigmaDetector,
@@ -24,9 +24,15 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
+        Self::filled(text, &Placeholders::default())
+    }
+
+    /// With values for placeholders.
+    pub(crate) fn filled(text: &str, placeholders: &Placeholders) -> Self {
         let mut fields = Fields::default();
-        let (rules, problems) = RuleSet::parse(Path::new("test.yml"), text, &mut fields);
+        let (rules, problems) =
+            RuleSet::parse(Path::new("test.yml"), text, placeholders, &mut fields);
         assert!(problems.is_empty(), "{problems:?}\n{text}");
         let rules = Arc::new(rules);
         Self {
@@ -52,7 +58,7 @@ impl Bench {
     }
 
     /// The ids of the rules that hold; both ways of finding them must agree.
-    fn ids(&mut self, fields: Value) -> Vec<String> {
+    pub(crate) fn ids(&mut self, fields: Value) -> Vec<String> {
         let said = fields.to_string();
         let (hits, walked) = self.with(fields, |detector, event| {
             (
@@ -68,7 +74,7 @@ impl Bench {
         hits.iter().map(id).collect()
     }
 
-    fn findings(&mut self, fields: Value) -> Vec<Finding> {
+    pub(crate) fn findings(&mut self, fields: Value) -> Vec<Finding> {
         self.with(fields, |detector, event| {
             let mut found = Inspection::default();
             detector.inspect(std::slice::from_ref(event), &mut found);
@@ -82,7 +88,7 @@ impl Bench {
 }
 
 /// A rule whose detection has these lines.
-fn rule(detection: &str) -> String {
+pub(crate) fn rule(detection: &str) -> String {
     let lines: String = detection
         .lines()
         .map(|line| format!("  {line}\n"))
@@ -184,6 +190,65 @@ fn modifiers_and_values() {
             json!({"Foo": "no placeholder"}),
             true,
         ),
+        (
+            "Foo|fieldref|startswith|cased: Bar",
+            json!({"Foo": "aX", "Bar": "a"}),
+            true,
+        ),
+        (
+            "Foo|fieldref|contains: Bar",
+            json!({"Foo": "xAx", "Bar": ["y", "a"]}),
+            true,
+        ),
+        // What stands in the other field is no pattern.
+        (
+            "Foo|fieldref: Bar",
+            json!({"Foo": "ab", "Bar": "a*"}),
+            false,
+        ),
+        (
+            "Foo|fieldref|neq: Bar",
+            json!({"Foo": "a", "Bar": "b"}),
+            true,
+        ),
+        (
+            "Foo|fieldref|neq: Bar",
+            json!({"Foo": "a", "Bar": "A"}),
+            false,
+        ),
+        ("Foo|neq: [1, 2]", json!({"Foo": 3}), true),
+        ("Foo|neq: [1, 2]", json!({"Foo": 2}), false),
+        (
+            "CommandLine|utf16be|base64offset|contains: ab",
+            json!({"CommandLine": "AGEAYg=="}),
+            true,
+        ),
+        (
+            "CommandLine|utf16|base64: a",
+            json!({"CommandLine": "//5hAA=="}),
+            true,
+        ),
+        // Parts of a time, as it is written.
+        (
+            "Time|hour|gte: 22",
+            json!({"Time": "2026-11-22T23:59:00+02:00"}),
+            true,
+        ),
+        (
+            "Time|hour|gte: 22",
+            json!({"Time": "2026-11-22 21:59:00.000"}),
+            false,
+        ),
+        (
+            "Time|minute: 59",
+            json!({"Time": "2026-11-22 21:59:00"}),
+            true,
+        ),
+        ("Time|day: [1, 22]", json!({"Time": "2026-11-22"}), true),
+        ("Time|week: 47", json!({"Time": "2026-11-22"}), true),
+        ("Time|month|neq: 11", json!({"Time": "2026-11-22"}), false),
+        ("Time|year|lt: 2026", json!({"Time": "2025-11-22"}), true),
+        ("Time|year|lt: 2026", json!({"Time": "before"}), false),
         // Number, bool and text are compared by what they say.
         ("Foo: 1", json!({"Foo": "1"}), true),
         ("Foo: '1'", json!({"Foo": 1}), true),
@@ -409,6 +474,10 @@ fn the_second_engine_agrees_where_it_needs_help() {
     for (detection, fields) in [
         ("sel: {Foo: b}\ncondition: sel", json!({"Foo": ["a", "b"]})),
         ("sel: {Foo|neq: a}\ncondition: sel", json!({"Foo": "b"})),
+        (
+            "sel: {Foo|hour: 3}\ncondition: sel",
+            json!({"Foo": "2026-11-22 03:00:00"}),
+        ),
     ] {
         let findings = Bench::new(&rule(detection)).findings(fields);
         assert_eq!(

@@ -16,7 +16,7 @@ use picket::alert::AlertLevels;
 use picket::detect::sigma::SigmaDetector;
 use picket::document::Document;
 use picket::input::{Inputs, Item, Progress};
-use picket::rule::RuleSet;
+use picket::rule::{Placeholders, RuleSet};
 use picket::taxonomy::{Event, FieldId, Fields, Reader, Slots};
 
 use crate::support::shared;
@@ -26,7 +26,7 @@ type Rules = (Arc<RuleSet>, Fields);
 static RULES: LazyLock<Option<Rules>> = LazyLock::new(|| {
     let folder = shared("sigma")?;
     let mut fields = Fields::default();
-    let (rules, problems) = RuleSet::load(&[folder], &mut fields);
+    let (rules, problems) = RuleSet::load(&[folder], &Placeholders::default(), &mut fields);
     let unexpected: Vec<_> = problems
         .iter()
         .filter(|problem| !problem.message.contains("placeholder"))

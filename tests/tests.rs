@@ -17,6 +17,7 @@ mod rule_commands;
 mod rules;
 mod sigma;
 mod sigma_corpus;
+mod sigma_filters;
 mod store_contract;
 mod store_crash;
 mod store_elastic;

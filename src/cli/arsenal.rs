@@ -117,6 +117,17 @@ impl Arsenal {
     }
 }
 
+/// Takes in the placeholders of those files.
+///
+/// # Errors
+/// One of them cannot be used as it is.
+pub fn placeholders(config: &mut Config, files: &[std::path::PathBuf]) -> Result<(), Failure> {
+    let problems = config
+        .more_placeholders(files)
+        .map_err(|problem| Failure::input(problem.to_string()))?;
+    super::exit::refuse(&problems)
+}
+
 fn exists(path: &Path, what: &str) -> Result<(), Failure> {
     match path.try_exists() {
         Ok(true) => Ok(()),
@@ -147,7 +158,7 @@ pub fn rules(
             .rules
             .iter()
             .try_for_each(|path| exists(path, "rules"))?;
-        RuleSet::load(&config.rules, fields)
+        RuleSet::load(&config.rules, &config.placeholders, fields)
     };
     problems.extend(bad);
     Ok(rules)

@@ -14,6 +14,7 @@ use crate::problem::Problem;
 Examples:
   picket check
   picket check --rules my-rules/ --rules ../sigma/rules/windows
+  picket check --rules ../sigma/ --placeholders our-network.yml
   picket --config /etc/picket/picket.yml check -o ndjson
 
 Ends with 2 if there is a problem.")]
@@ -21,6 +22,9 @@ pub struct Args {
     /// Check these rules instead of the configured ones.
     #[arg(long, value_name = "PATH")]
     rules: Vec<std::path::PathBuf>,
+    /// Values for the placeholders of rules (`%name%` with `expand`), a YAML map; repeatable.
+    #[arg(long, value_name = "FILE")]
+    placeholders: Vec<std::path::PathBuf>,
     /// Check this blacklist instead of the configured one.
     #[arg(long, value_name = "FILE")]
     blacklist: Option<std::path::PathBuf>,
@@ -41,6 +45,11 @@ pub fn run(
     }
     config.blacklist = args.blacklist.clone().or(config.blacklist);
     config.modules = args.modules.clone().or(config.modules);
+    problems.extend(
+        config
+            .more_placeholders(&args.placeholders)
+            .map_err(|problem| Failure::input(problem.to_string()))?,
+    );
     let arsenal = Arsenal::load(&config)?;
     problems.extend(arsenal.problems.iter().cloned());
     let mut out = anstream::stdout().lock();

@@ -41,6 +41,9 @@ pub struct Args {
     /// Use these rules instead of the configured ones.
     #[arg(long, value_name = "PATH")]
     rules: Vec<PathBuf>,
+    /// Values for the placeholders of rules (`%name%` with `expand`), a YAML map; repeatable.
+    #[arg(long, value_name = "FILE")]
+    placeholders: Vec<PathBuf>,
     /// Use this blacklist instead of the configured one.
     #[arg(long, value_name = "FILE")]
     blacklist: Option<PathBuf>,
@@ -62,6 +65,7 @@ pub fn run(args: &Args, mut config: Config, output: Output) -> Result<Exit, Fail
     }
     config.blacklist = args.blacklist.clone().or(config.blacklist);
     config.modules = args.modules.clone().or(config.modules);
+    super::arsenal::placeholders(&mut config, &args.placeholders)?;
     let arsenal = Arsenal::load(&config)?;
     arsenal.warn(5);
     let inputs = super::load::inputs(&args.files)?;

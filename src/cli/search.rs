@@ -7,7 +7,7 @@ use super::{Exit, Failure, Output, block_on, store, text};
 use crate::config::Config;
 use crate::document::Document;
 use crate::store::{Aggregation, Found, Search, Sort, Sources};
-use crate::taxonomy::event::parse_time;
+use crate::taxonomy::time::parse_time;
 use crate::taxonomy::{Event, FieldId, Fields, Reader, Slots};
 
 /// What may be said after `picket search`.

@@ -8,17 +8,19 @@ use std::path::{Path, PathBuf};
 use super::{CLUSTER_SOURCES, Config, Source, SweepConfig};
 use crate::alert::{AlertLevel, Level};
 use crate::problem::Problem;
+use crate::rule::Placeholders;
 use crate::rule::yaml::{self, Entry, Node, Value};
 use crate::schedule::Schedule;
 use crate::store::{Begin, Sources};
 
-const TOP: [&str; 7] = [
+const TOP: [&str; 8] = [
     "store",
     "sources",
     "sweeps",
     "rules",
     "blacklist",
     "modules",
+    "placeholders",
     "alert_levels",
 ];
 
@@ -46,6 +48,20 @@ pub(super) fn read(text: &str, path: &Path) -> (Config, Vec<Problem>) {
     }
     reader.problems.sort_by_key(|problem| problem.line);
     (config, reader.problems)
+}
+
+/// Reads the text of a file of placeholders, whose top is what stands below `placeholders`.
+pub(super) fn placeholders(text: &str, path: &Path, into: &mut Placeholders) -> Vec<Problem> {
+    let mut reader = Reader {
+        path,
+        problems: Vec::new(),
+    };
+    match yaml::parse(text).into_iter().next() {
+        Some(Ok(root)) => reader.placeholders(&root, into),
+        Some(Err(error)) => reader.problem(error.line, error.message, None),
+        None => {}
+    }
+    reader.problems
 }
 
 struct Reader<'a> {
@@ -115,6 +131,7 @@ impl Reader<'_> {
                         .collect();
                 }
                 "blacklist" => config.blacklist = self.path(node, "blacklist"),
+                "placeholders" => self.placeholders(node, &mut config.placeholders),
                 "modules" => config.modules = self.path(node, "modules"),
                 _ => self.alert_levels(node, config),
             }
@@ -137,6 +154,14 @@ impl Reader<'_> {
                     (sweep.sources, sweep.begin) = all_of(&all);
                 }
             }
+        }
+    }
+
+    fn placeholders(&mut self, node: &Node, into: &mut Placeholders) {
+        let (placeholders, wrong) = Placeholders::read(node);
+        into.extend(placeholders);
+        for error in wrong {
+            self.problem(error.line, error.message, error.help.as_deref());
         }
     }
 
@@ -351,6 +376,7 @@ sweeps:
 rules: [rules/, more.yml]
 blacklist: blacklist.txt
 modules: modules/
+placeholders: { Admins: [alice, "bob*"], Dc: 10.0.0.1 }
 alert_levels: { low: 1, critical: 1 }
 "#;
         let (config, problems) = read(text, Path::new("/etc/picket/picket.yml"));

@@ -196,13 +196,6 @@ impl<'a> Compiler<'a> {
                     .help("a value is text, a number, true, false, or (without modifiers) null")),
             };
         };
-        if modifiers.expand && has_placeholder(text) {
-            return Err(Unusable::new(
-                line,
-                format!("nothing is known for the placeholder in `{text}`"),
-            )
-            .help("write the values out instead of `expand`"));
-        }
         let predicate = match modifiers.kind {
             Kind::Regex => {
                 let source = modifiers.flags() + text;
@@ -226,6 +219,7 @@ impl<'a> Compiler<'a> {
                 field: self.fields.intern(text),
                 cased: modifiers.cased,
             },
+            Kind::Time(unit, compare) => Predicate::Time(unit, compare, unit.read(text, line)?),
             Kind::Text => return self.text(field, modifiers, text, line),
         };
         self.atom(field, predicate, line)
@@ -291,9 +285,4 @@ impl<'a> Compiler<'a> {
             Tree::Selection(_) => 0,
         }
     }
-}
-
-fn has_placeholder(text: &str) -> bool {
-    let mut parts = text.split('%').skip(1);
-    parts.next().is_some_and(|name| !name.is_empty()) && parts.next().is_some()
 }

@@ -18,6 +18,8 @@ const MAX_WORDS: usize = 256;
 pub struct Header {
     /// `id`
     pub id: Option<String>,
+    /// `name`
+    pub name: Option<String>,
     /// `title`
     pub title: String,
     /// `status`
@@ -58,11 +60,13 @@ pub fn read(node: &Node) -> Result<Header, Unusable> {
         return Err(Unusable::new(node.line, message));
     }
     refuse_other_kinds(node)?;
+    refuse_other_taxonomies(node)?;
     let Some(title) = text(node, "title")? else {
         return Err(Unusable::new(node.line, "the rule has no `title`"));
     };
     Ok(Header {
         id: text(node, "id")?,
+        name: text(node, "name")?,
         title,
         status: text(node, "status")?,
         level: level(node)?,
@@ -74,7 +78,6 @@ pub fn read(node: &Node) -> Result<Header, Unusable> {
 fn refuse_other_kinds(node: &Node) -> Result<(), Unusable> {
     for (key, what) in [
         ("correlation", "correlation rules are not supported yet"),
-        ("filter", "filter rules are not supported yet"),
         ("action", "rule collections (`action`) are not supported"),
     ] {
         if let Some(value) = node.get(key) {
@@ -83,6 +86,24 @@ fn refuse_other_kinds(node: &Node) -> Result<(), Unusable> {
         }
     }
     Ok(())
+}
+
+/// Names of another taxonomy would be read as fields that no document has.
+fn refuse_other_taxonomies(node: &Node) -> Result<(), Unusable> {
+    let Some(taxonomy) = node.get("taxonomy") else {
+        return Ok(());
+    };
+    match taxonomy.scalar() {
+        Some("sigma") => Ok(()),
+        other => {
+            let message = format!(
+                "the taxonomy `{}` is not known",
+                other.unwrap_or(taxonomy.kind())
+            );
+            Err(Unusable::new(taxonomy.line, message)
+                .help("write the rule with Sigma's own field names and leave `taxonomy` out"))
+        }
+    }
 }
 
 fn text(node: &Node, key: &str) -> Result<Option<String>, Unusable> {

@@ -3,7 +3,7 @@
 
 use super::detection::Unusable;
 use super::pattern::{self, Encoding, Token};
-use super::predicate::{Compare, How};
+use super::predicate::{Compare, How, Unit};
 
 /// What a value is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,12 +17,14 @@ pub enum Kind {
     Network,
     /// `gt`, `gte`, `lt`, `lte`
     Number(Compare),
+    /// `minute`, `hour`, `day`, `week`, `month`, `year`, compared by those
+    Time(Unit, Compare),
     /// `fieldref`
     Reference,
 }
 
 /// Every modifier that is known.
-const MODIFIERS: [&str; 28] = [
+const MODIFIERS: [&str; 34] = [
     "contains",
     "startswith",
     "endswith",
@@ -48,6 +50,12 @@ const MODIFIERS: [&str; 28] = [
     "lte",
     "neq",
     "expand",
+    "minute",
+    "hour",
+    "day",
+    "week",
+    "month",
+    "year",
     "ignorecase",
     "multiline",
     "dotall",
@@ -75,6 +83,7 @@ pub struct Modifiers {
     base64_offset: bool,
     encoding: Encoding,
     regex_flags: String,
+    unit: Option<Unit>,
 }
 
 impl Default for Modifiers {
@@ -92,6 +101,7 @@ impl Default for Modifiers {
             base64_offset: false,
             encoding: Encoding::Utf8,
             regex_flags: String::new(),
+            unit: None,
         }
     }
 }
@@ -115,6 +125,11 @@ impl Modifiers {
             seen.push(word);
         }
         found.check(&seen, line)?;
+        found.kind = match (found.unit, found.kind) {
+            (None, kind) => kind,
+            (Some(unit), Kind::Number(compare)) => Kind::Time(unit, compare),
+            (Some(unit), _) => Kind::Time(unit, Compare::Equal),
+        };
         Ok(found)
     }
 
@@ -145,6 +160,9 @@ impl Modifiers {
             "utf16be" => self.encoding = Encoding::Utf16Be,
             "utf16" => self.encoding = Encoding::Utf16,
             _ => {
+                if let Some(unit) = Unit::parse(word) {
+                    return self.unit(unit, line);
+                }
                 let error = Unusable::new(line, format!("unknown modifier `{word}`"));
                 return Err(match super::nearest(word, MODIFIERS) {
                     Some(near) => error.help(format!("did you mean `{near}`?")),
@@ -173,6 +191,14 @@ impl Modifiers {
         Ok(())
     }
 
+    fn unit(&mut self, unit: Unit, line: usize) -> Result<(), Unusable> {
+        if self.unit.replace(unit).is_some() {
+            let message = "`minute`, `hour`, `day`, `week`, `month` and `year` exclude each other";
+            return Err(Unusable::new(line, message).help("give each a selection of its own"));
+        }
+        Ok(())
+    }
+
     fn check(&self, seen: &[&str], line: usize) -> Result<(), Unusable> {
         let refuse = |message: &str| Err(Unusable::new(line, message));
         let transforms = self.windash || self.base64 || self.base64_offset;
@@ -198,6 +224,11 @@ impl Modifiers {
             > 1
         {
             return refuse("`windash`, `base64` and `base64offset` exclude each other");
+        }
+        let asks_text = transforms || self.how != How::Equals || self.cased;
+        if self.unit.is_some() && (asks_text || !matches!(self.kind, Kind::Text | Kind::Number(_)))
+        {
+            return refuse("parts of a time go with `gt`, `gte`, `lt`, `lte` and `neq` only");
         }
         if self.exists && seen.len() > 1 {
             return refuse("`exists` stands alone");

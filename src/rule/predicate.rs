@@ -4,8 +4,12 @@
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
+use chrono::{Datelike, Timelike};
+
+use super::detection::Unusable;
 use super::pattern::{self, Token};
 use crate::taxonomy::FieldId;
+use crate::taxonomy::time;
 
 /// The largest program that a regular expression may become, in bytes.
 const REGEX_SIZE: usize = 4 * 1024 * 1024;
@@ -58,6 +62,8 @@ impl How {
 /// Which side of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Compare {
+    /// Neither.
+    Equal,
     /// `gt`
     Greater,
     /// `gte`
@@ -66,6 +72,97 @@ pub enum Compare {
     Less,
     /// `lte`
     LessOrEqual,
+}
+
+impl Compare {
+    fn holds(self, number: f64, than: f64) -> bool {
+        match self {
+            Self::Equal => number.total_cmp(&than).is_eq(),
+            Self::Greater => number > than,
+            Self::GreaterOrEqual => number >= than,
+            Self::Less => number < than,
+            Self::LessOrEqual => number <= than,
+        }
+    }
+}
+
+/// A part of a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Unit {
+    /// `minute`, from 0
+    Minute,
+    /// `hour`, from 0
+    Hour,
+    /// `day` of the month
+    Day,
+    /// `week` of the year, as ISO 8601 counts them
+    Week,
+    /// `month`
+    Month,
+    /// `year`
+    Year,
+}
+
+impl Unit {
+    /// The unit that the modifier names.
+    pub fn parse(word: &str) -> Option<Self> {
+        Some(match word {
+            "minute" => Self::Minute,
+            "hour" => Self::Hour,
+            "day" => Self::Day,
+            "week" => Self::Week,
+            "month" => Self::Month,
+            "year" => Self::Year,
+            _ => return None,
+        })
+    }
+
+    /// Reads a value that a time may have in this unit.
+    ///
+    /// # Errors
+    /// No time has it; with the line that is given.
+    pub fn read(self, text: &str, line: usize) -> Result<Number, Unusable> {
+        let (least, most) = match self {
+            Self::Minute => (0, 59),
+            Self::Hour => (0, 23),
+            Self::Day => (1, 31),
+            Self::Week => (1, 53),
+            Self::Month => (1, 12),
+            Self::Year => (1, 9999),
+        };
+        match text.trim().parse::<u16>() {
+            Ok(number) if (least..=most).contains(&number) => Ok(Number(number.into())),
+            _ => {
+                let message = format!("`{text}` is no {}", self.word());
+                let help = format!("a whole number from {least} to {most}");
+                Err(Unusable::new(line, message).help(help))
+            }
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Minute => "minute",
+            Self::Hour => "hour",
+            Self::Day => "day",
+            Self::Week => "week",
+            Self::Month => "month",
+            Self::Year => "year",
+        }
+    }
+
+    /// That part of a time as it is written, whatever its zone.
+    fn of(self, text: &str) -> Option<f64> {
+        let time = time::written(text)?;
+        Some(match self {
+            Self::Minute => time.minute().into(),
+            Self::Hour => time.hour().into(),
+            Self::Day => time.day().into(),
+            Self::Week => time.iso_week().week().into(),
+            Self::Month => time.month().into(),
+            Self::Year => time.year().into(),
+        })
+    }
 }
 
 /// A question to one value. Texts that are not `cased` are kept folded.
@@ -93,6 +190,8 @@ pub enum Predicate {
     Network(Network),
     /// A number on that side of another.
     Number(Compare, Number),
+    /// A part of a time on that side of a number.
+    Time(Unit, Compare, Number),
     /// The values of another field.
     Reference {
         /// How they are compared.
@@ -255,13 +354,11 @@ impl Predicate {
             Self::Regex(expression) => expression.0.is_match(value),
             Self::Network(network) => network.contains(value),
             Self::Number(compare, Number(than)) => {
-                Number::parse(value).is_some_and(|Number(number)| match compare {
-                    Compare::Greater => number > *than,
-                    Compare::GreaterOrEqual => number >= *than,
-                    Compare::Less => number < *than,
-                    Compare::LessOrEqual => number <= *than,
-                })
+                Number::parse(value).is_some_and(|Number(number)| compare.holds(number, *than))
             }
+            Self::Time(unit, compare, Number(than)) => unit
+                .of(value)
+                .is_some_and(|number| compare.holds(number, *than)),
             Self::Present => true,
             Self::Reference { .. } | Self::Null | Self::Exists => false,
         }
@@ -300,7 +397,7 @@ impl Predicate {
             Self::Text { how, .. } if *how != How::Contains => 2,
             Self::Network(_) | Self::Number(..) => 4,
             Self::Text { .. } => 6,
-            Self::Reference { .. } => 10,
+            Self::Reference { .. } | Self::Time(..) => 10,
             Self::Wildcard { .. } => 20,
             Self::Regex(_) => 500,
         }

@@ -46,6 +46,19 @@ impl Tree {
             None => Self::Any(parts),
         }
     }
+
+    /// The same, where so many selections stand before those that it names.
+    #[must_use]
+    pub fn behind(self, first: usize) -> Self {
+        let each = |parts: Vec<Self>| parts.into_iter().map(|part| part.behind(first)).collect();
+        match self {
+            Self::Atom(id) => Self::Atom(id),
+            Self::All(parts) => Self::All(each(parts)),
+            Self::Any(parts) => Self::Any(each(parts)),
+            Self::Not(inner) => Self::Not(Box::new(inner.behind(first))),
+            Self::Selection(number) => Self::Selection(first + number),
+        }
+    }
 }
 
 /// A named part of a detection.

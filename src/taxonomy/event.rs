@@ -6,9 +6,8 @@
 use std::cell::OnceCell;
 use std::fmt::{self, Write};
 
-use chrono::{DateTime, NaiveDateTime};
-
 use super::escape::unescape;
+use super::time::parse_time;
 use super::{FieldId, Route};
 use crate::document::Document;
 use crate::finding::Standing;
@@ -194,34 +193,6 @@ impl<'a> Event<'a> {
     pub fn user(&self) -> Option<&'a str> {
         self.text(FieldId::USER)
     }
-}
-
-/// Reads a time as event sources write it: RFC 3339, `YYYY-MM-dd HH:mm:ss[.fff]` (UTC), or
-/// seconds or milliseconds since 1970. The answer is in milliseconds since 1970 (UTC).
-pub fn parse_time(text: &str) -> Option<i64> {
-    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Some(time.timestamp_millis());
-    }
-    for format in [
-        "%Y-%m-%d %H:%M:%S%.f",
-        "%Y-%m-%dT%H:%M:%S%.f",
-        "%Y/%m/%d %H:%M:%S%.f",
-    ] {
-        if let Ok(time) = NaiveDateTime::parse_from_str(text, format) {
-            return Some(time.and_utc().timestamp_millis());
-        }
-    }
-    if let Ok(time) = DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f %z") {
-        return Some(time.timestamp_millis());
-    }
-    let number: f64 = text.parse().ok()?;
-    let millis = match number {
-        1e8..1e11 => number * 1000.0,
-        1e11..1e14 => number,
-        _ => return None,
-    };
-    #[expect(clippy::cast_possible_truncation, reason = "bounded above")]
-    Some(millis as i64)
 }
 
 impl Slots {

@@ -28,7 +28,8 @@ pub(super) struct Second {
 
 #[derive(Debug)]
 struct Loaded {
-    rule: sigma_rust::Rule,
+    /// The rule itself and its filters, all of which must hold.
+    parts: Vec<sigma_rust::Rule>,
     needs: Vec<Need>,
     /// How many.
     keywords: usize,
@@ -74,7 +75,7 @@ impl Second {
             Ok(event) => event,
             Err(silent) => return silent,
         };
-        match catch_unwind(AssertUnwindSafe(|| loaded.rule.is_match(&event))) {
+        match catch_unwind(AssertUnwindSafe(|| loaded.is_match(&event))) {
             Ok(true) => SecondOpinion::Agrees,
             Ok(false) => SecondOpinion::Differs,
             Err(_) => SecondOpinion::Unsupported,
@@ -83,6 +84,10 @@ impl Second {
 }
 
 impl Loaded {
+    fn is_match(&self, event: &sigma_rust::Event) -> bool {
+        self.parts.iter().all(|part| part.is_match(event))
+    }
+
     /// The event as it needs it: text throughout, absent fields as null where the rule asks for
     /// that. It is not asked if a field has several values, which it never matches, nor if it would
     /// take too long.
@@ -121,13 +126,8 @@ impl Loaded {
 }
 
 fn load(rule: &Rule, atoms: &[Atom], names: &[Box<str>]) -> Option<Loaded> {
-    let detection: Json = serde_json::from_str(&rule.detection).ok()?;
-    let rewritten = rewrite(detection.as_object()?)?;
-    // JSON is YAML.
-    let text = json!({ "title": "", "logsource": {}, "detection": rewritten }).to_string();
-    let compiled = catch_unwind(|| sigma_rust::rule_from_yaml(&text))
-        .ok()?
-        .ok()?;
+    let detections = std::iter::once(&*rule.detection).chain(rule.filters.iter().map(|f| &**f));
+    let parts = detections.map(compile).collect::<Option<Vec<_>>>()?;
     let mut used = FxHashSet::default();
     used_atoms(rule, &rule.condition, &mut used);
     let used = used.into_iter().filter_map(|id| atoms.get(id));
@@ -160,10 +160,20 @@ fn load(rule: &Rule, atoms: &[Atom], names: &[Box<str>]) -> Option<Loaded> {
         }
     }
     Some(Loaded {
-        rule: compiled,
+        parts,
         needs,
         keywords,
     })
+}
+
+fn compile(detection: &str) -> Option<sigma_rust::Rule> {
+    let detection: Json = serde_json::from_str(detection).ok()?;
+    let rewritten = rewrite(detection.as_object()?)?;
+    // JSON is YAML.
+    let text = json!({ "title": "", "logsource": {}, "detection": rewritten }).to_string();
+    catch_unwind(|| sigma_rust::rule_from_yaml(&text))
+        .ok()?
+        .ok()
 }
 
 fn used_atoms(rule: &Rule, tree: &Tree, used: &mut FxHashSet<usize>) {

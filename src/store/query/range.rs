@@ -4,7 +4,7 @@ use std::ops::{Bound, RangeBounds};
 
 use super::Test;
 use crate::store::{StoreError, StoreErrorKind};
-use crate::taxonomy::event::parse_time;
+use crate::taxonomy::time::parse_time;
 
 /// The earliest and the latest time that a test of `time` asks for, in milliseconds since 1970.
 ///

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::clause;
 use crate::store::Sort;
 use crate::store::elastic::types::{Kind, View};
-use crate::taxonomy::event::parse_time;
+use crate::taxonomy::time::parse_time;
 
 /// Where shippers put the time, DetectLM, and Picket on its findings; best first.
 pub(super) const CLOCKS: [&str; 3] = ["@timestamp", "timestamp", "time"];
