@@ -3,6 +3,7 @@
 
 pub mod elastic;
 pub mod embedded;
+mod error;
 pub mod findings;
 mod glob;
 pub mod patch;
@@ -19,6 +20,8 @@ use serde_json::{Map, Value};
 use crate::document::{Document, DocumentId, Scope, Version};
 use crate::finding::Verdict;
 use crate::problem::Problem;
+
+pub use error::{StoreError, StoreErrorKind};
 
 /// The index that findings are kept in, one document for each judged document.
 pub const FINDINGS_INDEX: &str = "picket-findings";
@@ -314,6 +317,9 @@ pub trait Store: Send + Sync {
         limit: usize,
     ) -> Result<Page, StoreError>;
 
+    /// Documents as they are now, whatever searches see yet; `None` where there is none.
+    async fn get(&self, ids: &[DocumentId]) -> Result<Vec<Option<Document>>, StoreError>;
+
     /// All documents of one host or user in a span of time, oldest first.
     async fn window(&self, window: &Window) -> Result<Vec<Document>, StoreError>;
 
@@ -390,48 +396,6 @@ pub struct ShardWaiting {
     pub waiting: u64,
     /// The event time of the one of them that was written first, in milliseconds since 1970 (UTC).
     pub oldest: Option<i64>,
-}
-
-/// What kind of thing went wrong; callers decide by it, never by the text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StoreErrorKind {
-    /// Not there, or not answering: try again later.
-    Unavailable,
-    /// Somebody else holds it.
-    Locked,
-    /// Not allowed.
-    Unauthorized,
-    /// The disk is full.
-    Full,
-    /// The question makes no sense, such as a query that cannot be parsed.
-    BadRequest,
-    /// The data is damaged.
-    Corrupt,
-}
-
-/// Why a store could not do what it was asked. Nothing was written, unless a law says otherwise.
-#[derive(Debug, thiserror::Error)]
-pub struct StoreError {
-    /// What kind.
-    pub kind: StoreErrorKind,
-    /// A lowercase sentence without a full stop: what happened and what to do.
-    pub message: String,
-}
-
-impl StoreError {
-    /// An error of that kind.
-    pub fn new(kind: StoreErrorKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-        }
-    }
-}
-
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
 }
 
 #[cfg(test)]

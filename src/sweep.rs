@@ -2,9 +2,11 @@
 //! this order, so that a crash repeats a page and never skips one. An activation is idempotent,
 //! takes no input and does not retry: the next activation is the retry.
 
+mod afresh;
+mod panel;
 mod report;
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,13 +15,13 @@ use tracing::info;
 
 use crate::detect::judge::{Ask, NewEvent};
 use crate::detect::{Judge, Judged};
-use crate::document::{Document, DocumentId};
+use crate::document::Document;
 use crate::finding::Verdict;
-use crate::problem::Problem;
 use crate::store::{
-    Begin, Checkpoint, MAX_WINDOW, Outcome, Page, Progress, Sources, Store, StoreError, Window,
+    Begin, Checkpoint, Outcome, Page, Progress, Sources, Store, StoreError, Window,
 };
 
+pub use panel::{Panel, too_many};
 pub use report::SweepReport;
 
 /// Documents read at a time.
@@ -152,27 +154,37 @@ impl Sweep {
             None => progress.at.clone(),
         };
         let mut page = self.changes(&at).await?;
-        while page.next != at {
-            let next = page.next.clone();
-            report.problems(std::mem::take(&mut page.problems));
-            // The next page is fetched while this one is judged.
-            let (judged, following) = tokio::join!(self.judge(page), self.changes(&next));
-            at = next;
-            if self.again.is_none() {
-                progress.at.clone_from(&at);
+        let mut judged = None;
+        // Three pages are under way: one is read while one is judged and one is written.
+        loop {
+            let (next, is_new) = (page.next.clone(), page.next != at);
+            if !is_new && judged.is_none() {
+                break;
             }
-            self.write(judged?, &mut progress, report, tell).await?;
+            report.problems(std::mem::take(&mut page.problems));
+            let writes = judged.is_some();
+            let (written, fresh, following) = tokio::join!(
+                self.write(judged.take(), &mut progress, report, tell),
+                self.judge_new(page, is_new),
+                self.following(&next, is_new),
+            );
+            written?;
             if stop.load(Ordering::Relaxed) {
                 report.stopped = true;
                 page = Page::default();
                 break;
             }
-            page = following?;
-            // At the end of the feed our own write-backs may have come since it was fetched.
-            if page.next == at && !self.dry_run {
-                report.problems(page.problems);
-                page = self.changes(&at).await?;
-            }
+            judged = fresh?;
+            at = next;
+            page = match following {
+                // At the end of the feed our own write-backs may have come since it was read.
+                Ok(_) if !is_new && writes && !self.dry_run => self.changes(&at).await?,
+                Ok(page) => page,
+                Err(error) => {
+                    self.write(judged, &mut progress, report, tell).await?;
+                    return Err(error.into());
+                }
+            };
         }
         report.problems(page.problems);
         report.end();
@@ -223,12 +235,37 @@ impl Sweep {
         self.store.commit(&self.name, progress).await
     }
 
-    async fn judge(&self, page: Page) -> Result<Judged, SweepError> {
+    /// What follows a page that is judged; where nothing is, nothing is asked for.
+    async fn following(&self, at: &Checkpoint, is_wanted: bool) -> Result<Page, StoreError> {
+        if is_wanted {
+            return self.changes(at).await;
+        }
+        Ok(Page {
+            next: at.clone(),
+            ..Page::default()
+        })
+    }
+
+    async fn judge_new(&self, page: Page, is_new: bool) -> Result<Option<Settled>, SweepError> {
+        if !is_new {
+            return Ok(None);
+        }
+        let next = page.next.clone();
+        let (judged, digest) = self.judge(page).await?;
+        Ok(Some(Settled {
+            judged,
+            digest,
+            next,
+        }))
+    }
+
+    /// What is found on a page, and the digest of what found it.
+    async fn judge(&self, page: Page) -> Result<(Judged, Arc<str>), SweepError> {
         let documents: Arc<[Document]> = page.documents.into();
-        let mut judged = self
+        let (mut judged, digest) = self
             .on_panel({
                 let documents = Arc::clone(&documents);
-                move |panel| panel.page(&documents)
+                move |panel| (panel.page(&documents), panel.digest())
             })
             .await?;
         let mut asks = std::mem::take(&mut judged.asks).into_iter();
@@ -240,12 +277,12 @@ impl Sweep {
                 reading.push_back((ask, new, history));
             }
             let Some((ask, new, history)) = reading.pop_front() else {
-                return Ok(judged);
+                return Ok((judged, digest));
             };
             let history = history
                 .await
                 .map_err(|error| SweepError::Broken(error.to_string()))??;
-            let history = history_of(&ask, history, &documents, &mut judged);
+            let history = panel::history_of(&ask, history, &documents, &mut judged);
             let found = self
                 .on_panel(move |panel| panel.window(&ask, &new, &history))
                 .await?;
@@ -286,18 +323,26 @@ impl Sweep {
 
     async fn write(
         &self,
-        mut judged: Judged,
+        settled: Option<Settled>,
         progress: &mut Progress,
         report: &mut SweepReport,
         tell: &mut (dyn FnMut(&Step<'_>) + Send),
     ) -> Result<(), SweepError> {
-        let verdicts = judged.verdicts(&self.digest(), chrono::Utc::now().timestamp_millis());
+        let Some(mut settled) = settled else {
+            return Ok(());
+        };
+        let judged = &mut settled.judged;
+        let mut verdicts = judged.verdicts(&settled.digest, chrono::Utc::now().timestamp_millis());
         let outcomes = if self.dry_run {
             Vec::new()
         } else {
-            self.store.apply(&verdicts).await?
+            afresh::apply(&*self.store, &mut verdicts).await?
         };
-        report.add(&judged.counts, judged.problems, &verdicts, &outcomes);
+        let problems = std::mem::take(&mut judged.problems);
+        report.add(&judged.counts, problems, &verdicts, &outcomes);
+        if self.again.is_none() {
+            progress.at = settled.next;
+        }
         if !self.dry_run {
             self.commit(progress, report).await?;
         }
@@ -308,93 +353,13 @@ impl Sweep {
         });
         Ok(())
     }
-
-    fn digest(&self) -> Arc<str> {
-        let panel = self.panel.lock().unwrap_or_else(PoisonError::into_inner);
-        panel.digest()
-    }
 }
 
-/// A window holds more than a module is shown.
-pub fn too_many(ask: &Ask) -> Problem {
-    let message = format!("has more documents than a module is shown: the newest {MAX_WINDOW}");
-    Problem::new(&ask.entity, message)
-}
-
-/// The history of an entity as it is judged. The page's own documents are taken as they were read,
-/// so that page and window speak of one version.
-fn history_of(
-    ask: &Ask,
-    mut history: Vec<Document>,
-    page: &[Document],
-    judged: &mut Judged,
-) -> Vec<Document> {
-    let dropped = history.len().saturating_sub(MAX_WINDOW);
-    history.drain(..dropped);
-    if dropped > 0 {
-        judged.problems.push(too_many(ask));
-    }
-    let known: BTreeMap<&DocumentId, &Document> = page.iter().map(|d| (&d.id, d)).collect();
-    for document in &mut history {
-        if let Some(read) = known.get(&document.id) {
-            document.clone_from(read);
-        }
-    }
-    history
-}
-
-/// Judges that work on one page side by side, a thread each.
-pub struct Panel {
-    judges: Vec<Judge>,
+/// A page that is judged and not yet written.
+struct Settled {
+    judged: Judged,
+    /// Of what judged it.
     digest: Arc<str>,
-}
-
-impl Panel {
-    /// That many forks of a judge; at least one.
-    pub fn new(judge: &Judge, threads: usize) -> Self {
-        Self {
-            judges: (0..threads.max(1)).map(|_| judge.fork()).collect(),
-            digest: Arc::clone(judge.digest()),
-        }
-    }
-
-    /// Digest of rules, blacklist and modules.
-    pub fn digest(&self) -> Arc<str> {
-        Arc::clone(&self.digest)
-    }
-
-    /// Judges documents on all threads; the result does not depend on how many there are.
-    pub fn page(&mut self, documents: &[Document]) -> Judged {
-        let share = documents.len().div_ceil(self.judges.len()).max(1);
-        std::thread::scope(|scope| {
-            let threads: Vec<_> = self
-                .judges
-                .iter_mut()
-                .zip(documents.chunks(share))
-                .map(|(judge, part)| scope.spawn(move || judge.page(part)))
-                .collect();
-            let mut all = Judged::default();
-            for thread in threads {
-                match thread.join() {
-                    Ok(judged) => all.merge(judged),
-                    Err(panic) => std::panic::resume_unwind(panic),
-                }
-            }
-            all
-        })
-    }
-
-    /// Judges the history of one entity.
-    pub fn window(&mut self, ask: &Ask, new: &[NewEvent], documents: &[Document]) -> Judged {
-        let mut seen = HashSet::new();
-        let unique: Vec<Document> = documents
-            .iter()
-            .filter(|d| seen.insert(&d.id))
-            .cloned()
-            .collect();
-        self.judges
-            .first_mut()
-            .map(|judge| judge.window(ask, new, &unique))
-            .unwrap_or_default()
-    }
+    /// Where the feed goes on.
+    next: Checkpoint,
 }

@@ -156,6 +156,7 @@ pub(crate) async fn contract(fresh: impl AsyncFn() -> Arc<dyn Store>) {
     verdicts::verdicts_never_lower(&*fresh().await).await;
     verdicts::repeating_verdicts_changes_nothing(&*fresh().await).await;
     verdicts::windows_add_to_what_was_found(&*fresh().await).await;
+    verdicts::documents_are_got_as_they_are_now(&*fresh().await).await;
     verdicts::edits_are_conditional(&*fresh().await).await;
     search::windows_hold_one_entity(&*fresh().await).await;
     search::queries_find(&*fresh().await).await;

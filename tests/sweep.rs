@@ -1,8 +1,9 @@
 //! The laws of a sweep, on the embedded store in RAM: nothing is skipped, nothing doubled, nothing
 //! lowered, nothing a person decided is touched; wherever it is cut off.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -312,6 +313,8 @@ struct Cut {
     /// How many windows are read now, and the most that were at once.
     windows: AtomicUsize,
     most_windows: AtomicUsize,
+    /// Documents as windows saw them first, where searches see late what is written.
+    stale: Option<Mutex<HashMap<DocumentId, Document>>>,
 }
 
 impl Cut {
@@ -322,6 +325,7 @@ impl Cut {
             after,
             windows: AtomicUsize::new(0),
             most_windows: AtomicUsize::new(0),
+            stale: None,
         }
     }
 
@@ -366,13 +370,26 @@ impl Store for Cut {
         self.at(self.inner.changes(sweep, sources, since, limit))
             .await
     }
+    async fn get(&self, ids: &[DocumentId]) -> Result<Vec<Option<Document>>, StoreError> {
+        self.at(self.inner.get(ids)).await
+    }
     async fn window(&self, window: &Window) -> Result<Vec<Document>, StoreError> {
         let now = self.windows.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_windows.fetch_max(now, Ordering::SeqCst);
         tokio::time::sleep(Duration::from_millis(1)).await;
         let documents = self.at(self.inner.window(window)).await;
         self.windows.fetch_sub(1, Ordering::SeqCst);
-        documents
+        let mut documents = documents?;
+        if let Some(stale) = &self.stale {
+            let mut stale = stale.lock().unwrap();
+            for document in &mut documents {
+                *document = stale
+                    .entry(document.id.clone())
+                    .or_insert_with(|| document.clone())
+                    .clone();
+            }
+        }
+        Ok(documents)
     }
     async fn apply(&self, verdicts: &[Verdict]) -> Result<Vec<Outcome>, StoreError> {
         self.at(self.inner.apply(verdicts)).await
@@ -445,6 +462,41 @@ async fn cut_off_between_any_two_steps_nothing_is_skipped_and_nothing_doubled() 
         }
     }
     assert!(cuts > 20, "only {cuts} cuts");
+}
+
+#[tokio::test]
+async fn what_a_window_says_of_a_document_that_picket_raised_meanwhile_is_not_lost() {
+    let store = store_with(&["whoami", "ver", "dir"]).await;
+    let late = Cut {
+        stale: Some(Mutex::default()),
+        ..Cut::new(&store, 1_000, false)
+    };
+    let judge = judge(vec![
+        Box::new(Word("whoami", AlertLevel::Suspicious)),
+        Box::new(Three),
+    ]);
+    let report = Sweep::new("test", Arc::new(late), Sources::all(), &judge, 1)
+        .page_of(1)
+        .activate(&AtomicBool::new(false), &mut |_| {})
+        .await
+        .unwrap();
+    assert_eq!(report.conflicts, 0);
+    let found = everything(&*store, Sources::all()).await;
+    assert_eq!(found.len(), 3);
+    for document in &found {
+        let document: Value = serde_json::from_str(&document.source).unwrap();
+        assert_eq!(document["AlertLevel"], 1, "{document}");
+        assert_eq!(
+            document["picket"]["modules"],
+            json!(["three"]),
+            "{document}"
+        );
+    }
+    let kept = findings(&*store).await;
+    let both = kept
+        .iter()
+        .filter(|f| f["findings"].as_array().unwrap().len() == 2);
+    assert_eq!(both.count(), 1, "rule and module on whoami");
 }
 
 #[tokio::test]

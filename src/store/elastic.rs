@@ -27,6 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 
@@ -321,6 +322,19 @@ impl Store for Elastic {
         })
         .await
         .map(drop)
+    }
+
+    async fn get(&self, ids: &[DocumentId]) -> Result<Vec<Option<Document>>, StoreError> {
+        let got = bulk::read::<Box<RawValue>>(&self.client, ids, &[]).await?;
+        let documents = ids.iter().zip(got).map(|(id, got)| {
+            let version = got.version();
+            got.source.map(|source| Document {
+                id: id.clone(),
+                version,
+                source: source.get().into(),
+            })
+        });
+        Ok(documents.collect())
     }
 
     async fn window(&self, window: &Window) -> Result<Vec<Document>, StoreError> {

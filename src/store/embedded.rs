@@ -275,6 +275,16 @@ impl Store for Embedded {
             .await
     }
 
+    async fn get(&self, ids: &[DocumentId]) -> Result<Vec<Option<Document>>, StoreError> {
+        let ids = ids.to_vec();
+        if self.writing.is_none() {
+            let get = move |snapshot: &Snapshot| ids.iter().map(|id| snapshot.get(id)).collect();
+            return self.ask(get).await;
+        }
+        // What was applied and is not committed is known only there.
+        self.tell(|reply| Job::Get(ids, reply)).await
+    }
+
     async fn window(&self, window: &Window) -> Result<Vec<Document>, StoreError> {
         let window = window.clone();
         self.ask(move |snapshot| snapshot.window(&window)).await

@@ -10,6 +10,9 @@ use crate::document::DocumentId;
 use crate::finding::{Finding, Verdict};
 use crate::hex::hex;
 
+/// What findings of WASM modules say of their detector.
+const MODULE: &str = "module";
+
 /// All that was found on one document.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -71,12 +74,17 @@ impl Record {
             techniques: Vec::new(),
             findings: verdict.findings.clone(),
         };
-        if let Some(before) = before
-            && !verdict.whole
-        {
-            record.alert_level = record.alert_level.max(before.alert_level);
-            record.judged.clone_from(&before.judged);
-            record.keep(&before.findings);
+        match before {
+            Some(before) if !verdict.whole => {
+                record.alert_level = record.alert_level.max(before.alert_level);
+                record.judged.clone_from(&before.judged);
+                record.keep(&before.findings, |_| true);
+            }
+            // What a window said is no part of the document's own judgement.
+            Some(before) if !verdict.takes_back => {
+                record.keep(&before.findings, |finding| *finding.detector == *MODULE);
+            }
+            _ => {}
         }
         record.summarise();
         match before {
@@ -94,8 +102,8 @@ impl Record {
     }
 
     /// Adds findings that nothing new is said about.
-    fn keep(&mut self, before: &[Finding]) {
-        for finding in before {
+    fn keep(&mut self, before: &[Finding], wanted: impl Fn(&Finding) -> bool) {
+        for finding in before.iter().filter(|finding| wanted(finding)) {
             let same = |f: &Finding| f.rule_id == finding.rule_id && f.detector == finding.detector;
             if !self.findings.iter().any(same) {
                 self.findings.push(finding.clone());

@@ -179,6 +179,29 @@ pub(super) async fn windows_add_to_what_was_found(store: &dyn Store) {
     assert_eq!(rules(&findings(store).await[0]), ["two"]);
 }
 
+pub(super) async fn documents_are_got_as_they_are_now(store: &dyn Store) {
+    store
+        .add(vec![new("logs", "a", &event(0, "ws5", "ver"))])
+        .await
+        .unwrap();
+    let doc = get(store, "a").await;
+    let gone = DocumentId {
+        index: "nowhere".into(),
+        id: "gone".into(),
+    };
+    let got = store.get(&[gone.clone(), doc.id.clone()]).await.unwrap();
+    assert_eq!(got, [None, Some(doc.clone())]);
+    let raised = verdict(&doc, "r", AlertLevel::Alert);
+    store.apply(&[raised]).await.unwrap();
+    // Neither committed nor refreshed.
+    let got = store.get(std::slice::from_ref(&doc.id)).await.unwrap();
+    let now = got[0].clone().unwrap();
+    assert!(now.version != doc.version);
+    assert_eq!(super::level(&now), 2);
+    let again = verdict(&now, "another", AlertLevel::Alert);
+    assert_eq!(store.apply(&[again]).await.unwrap(), [Outcome::Written]);
+}
+
 pub(super) async fn edits_are_conditional(store: &dyn Store) {
     store
         .add(vec![new("logs", "a", &json!({"AlertLevel": 2, "b": "x"}))])

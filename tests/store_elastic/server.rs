@@ -208,6 +208,9 @@ impl Store for AtOnce {
     ) -> Result<Page, StoreError> {
         self.0.changes(sweep, sources, since, limit).await
     }
+    async fn get(&self, ids: &[DocumentId]) -> Result<Vec<Option<Document>>, StoreError> {
+        self.0.get(ids).await
+    }
     async fn window(&self, window: &Window) -> Result<Vec<Document>, StoreError> {
         self.refresh().await;
         self.0.window(window).await

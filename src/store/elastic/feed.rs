@@ -15,7 +15,7 @@ use crate::document::{Document, DocumentId, Version};
 use crate::store::StoreError;
 
 /// How large an answer shall be, in bytes: documents of 100 KB are read a few hundred at a time.
-pub(super) const ANSWER: u64 = 24 * 1024 * 1024;
+pub(super) const ANSWER: u64 = 16 * 1024 * 1024;
 /// The most documents that one request may ask for, whatever is waited for.
 const MAX_PAGE: usize = 10_000;
 /// How many sequence numbers a request spans at most.

@@ -17,7 +17,7 @@ use super::row::{Entry, Row, Rows};
 use super::schema::{Columns, State, VERSION};
 use super::snapshot::Snapshot;
 use super::stage::{Stage, Write, Writes};
-use crate::document::{DocumentId, Version};
+use crate::document::{Document, DocumentId, Version};
 use crate::finding::Verdict;
 use crate::store::{Outcome, Progress, StoreError, StoreErrorKind};
 use crate::taxonomy::Reader;
@@ -43,6 +43,7 @@ type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 pub(super) enum Job {
     Add(Vec<Row>, Reply<()>),
     Edit(DocumentId, Version, Map<String, Value>, Reply<bool>),
+    Get(Vec<DocumentId>, Reply<Vec<Option<Document>>>),
     Apply(Vec<Verdict>, Reply<Vec<Outcome>>),
     Commit(String, Progress, Reply<()>),
 }
@@ -52,6 +53,7 @@ enum Answer {
     Done(Reply<()>),
     Edited(Reply<bool>, bool),
     Applied(Reply<Vec<Outcome>>, Vec<Outcome>),
+    Got(Reply<Vec<Option<Document>>>, Vec<Option<Document>>),
 }
 
 impl Answer {
@@ -64,6 +66,9 @@ impl Answer {
             Self::Edited(reply, done) => drop(reply.send(result.map(|()| done).map_err(failed))),
             Self::Applied(reply, outcomes) => {
                 drop(reply.send(result.map(|()| outcomes).map_err(failed)));
+            }
+            Self::Got(reply, documents) => {
+                drop(reply.send(result.map(|()| documents).map_err(failed)));
             }
         }
     }
@@ -214,6 +219,13 @@ impl Committer {
                 let edited = go.then(|| stage.edit(&id, version, &change)).transpose();
                 group.commit = true;
                 Answer::Edited(reply, keep(edited, &mut result).unwrap_or_default())
+            }
+            Job::Get(ids, reply) => {
+                let got = go.then(|| ids.iter().map(|id| stage.current(id)).collect());
+                Answer::Got(
+                    reply,
+                    keep(got.transpose(), &mut result).unwrap_or_default(),
+                )
             }
             Job::Apply(verdicts, reply) => {
                 let outcomes = go.then(|| verdicts.iter().map(|v| stage.apply(v)).collect());

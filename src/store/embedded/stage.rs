@@ -40,7 +40,7 @@ pub(super) struct Stage<'a> {
 
 impl Stage<'_> {
     /// The document as it will be after the next commit.
-    fn current(&self, id: &DocumentId) -> Result<Option<Document>, StoreError> {
+    pub(super) fn current(&self, id: &DocumentId) -> Result<Option<Document>, StoreError> {
         match self.staged.get(id).or_else(|| self.pending.get(id)) {
             Some(write) => Ok(Some(Document {
                 id: id.clone(),

@@ -1,0 +1,95 @@
+//! The judges of a sweep, a thread each, and the history that they are shown. Never reads or writes
+//! a store.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use crate::detect::judge::{Ask, NewEvent};
+use crate::detect::{Judge, Judged};
+use crate::document::{Document, DocumentId};
+use crate::problem::Problem;
+use crate::store::MAX_WINDOW;
+
+/// A window holds more than a module is shown.
+pub fn too_many(ask: &Ask) -> Problem {
+    let message = format!("has more documents than a module is shown: the newest {MAX_WINDOW}");
+    Problem::new(&ask.entity, message)
+}
+
+/// The history of an entity as it is judged. The page's own documents are taken as they were read,
+/// so that page and window speak of one version.
+pub(super) fn history_of(
+    ask: &Ask,
+    mut history: Vec<Document>,
+    page: &[Document],
+    judged: &mut Judged,
+) -> Vec<Document> {
+    let dropped = history.len().saturating_sub(MAX_WINDOW);
+    history.drain(..dropped);
+    if dropped > 0 {
+        judged.problems.push(too_many(ask));
+    }
+    let known: BTreeMap<&DocumentId, &Document> = page.iter().map(|d| (&d.id, d)).collect();
+    for document in &mut history {
+        if let Some(read) = known.get(&document.id) {
+            document.clone_from(read);
+        }
+    }
+    history
+}
+
+/// Judges that work on one page side by side, a thread each.
+pub struct Panel {
+    judges: Vec<Judge>,
+    digest: Arc<str>,
+}
+
+impl Panel {
+    /// That many forks of a judge; at least one.
+    pub fn new(judge: &Judge, threads: usize) -> Self {
+        Self {
+            judges: (0..threads.max(1)).map(|_| judge.fork()).collect(),
+            digest: Arc::clone(judge.digest()),
+        }
+    }
+
+    /// Digest of rules, blacklist and modules.
+    pub fn digest(&self) -> Arc<str> {
+        Arc::clone(&self.digest)
+    }
+
+    /// Judges documents on all threads; the result does not depend on how many there are.
+    pub fn page(&mut self, documents: &[Document]) -> Judged {
+        let share = documents.len().div_ceil(self.judges.len()).max(1);
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = self
+                .judges
+                .iter_mut()
+                .zip(documents.chunks(share))
+                .map(|(judge, part)| scope.spawn(move || judge.page(part)))
+                .collect();
+            let mut all = Judged::default();
+            for thread in threads {
+                match thread.join() {
+                    Ok(judged) => all.merge(judged),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            all
+        })
+    }
+
+    /// Judges the history of one entity.
+    pub fn window(&mut self, ask: &Ask, new: &[NewEvent], documents: &[Document]) -> Judged {
+        let mut seen = HashSet::new();
+        let unique: Vec<Document> = documents
+            .iter()
+            .filter(|d| seen.insert(&d.id))
+            .cloned()
+            .collect();
+        self.judges
+            .first_mut()
+            .map(|judge| judge.window(ask, new, &unique))
+            .unwrap_or_default()
+    }
+}
