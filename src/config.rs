@@ -70,6 +70,8 @@ pub struct Cluster {
     pub gzip: bool,
     /// How long a request may take.
     pub timeout: Duration,
+    /// How long a shard stays with a process that says nothing, before others go on with it.
+    pub lease: Duration,
 }
 
 impl Default for Cluster {
@@ -83,6 +85,7 @@ impl Default for Cluster {
             fingerprint: None,
             gzip: false,
             timeout: Duration::from_secs(60),
+            lease: Duration::from_secs(60),
         }
     }
 }

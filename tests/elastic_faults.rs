@@ -1,26 +1,35 @@
 //! What must hold on a real server whatever goes wrong: Picket processes killed at random moments,
-//! a network that cuts, delays and refuses, writers that add late documents and write others anew,
-//! analysts who decide at the same time. Afterwards every document bears the verdict that a fresh
-//! judge would give it, no finding is there twice, and nothing a person said is changed.
+//! a server killed and started again, a network that cuts, delays, truncates and refuses, writers
+//! that add late documents and write others anew, analysts who decide at the same time. Afterwards
+//! every document bears the verdict that a fresh judge would give it, no finding is there twice,
+//! and nothing a person said is changed.
 //!
-//! `PICKET_TEST_FAULTS=long` runs the long form; `PICKET_TEST_SEED` repeats a run's choices.
+//! `PICKET_TEST_SERVER_RESTART` is the command that kills the server and starts it again on the same
+//! data; `tests/servers/all` gives it. `PICKET_TEST_FAULTS=long` runs the long form;
+//! `PICKET_TEST_SEED` repeats a run's choices.
 
 mod cluster;
+mod people;
 mod proxy;
+mod verdict;
 
-use std::collections::BTreeMap;
-use std::process::{Child, Stdio};
+use std::fs::{self, File};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use elasticsearch::http::Method;
 use picket::store::elastic::Connection;
-use serde_json::{Value, json};
+use serde_json::json;
+use tokio::task::JoinHandle;
 
 use self::cluster::Cluster;
+use self::people::{Desk, SHIPPERS};
+use self::proxy::Proxy;
 use crate::store_elastic::home::Home;
 use crate::store_elastic::server::Server;
+use crate::support::skip;
 
 /// Numbers that look random and are the same for the same seed (splitmix64).
 #[derive(Clone)]
@@ -36,59 +45,80 @@ impl Chance {
     }
 }
 
-/// How much is done.
+/// How much is done at least.
 struct Size {
     documents: usize,
     kills: usize,
-    mishaps: usize,
+    cuts: usize,
+    storms: usize,
+    restarts: usize,
+    /// How long the rest may take that is left at the end.
+    rest: Duration,
 }
 
-const COMMANDS: [(&str, u64); 6] = [
-    ("dir C:\\\\Users", 0),
-    ("ping 10.0.0.5", 0),
-    ("notepad report.txt", 0),
-    ("hostname", 0),
-    ("quux --probe", 1),
-    ("quux --harvest", 2),
-];
+const SHORT: Size = Size {
+    documents: 6_000,
+    kills: 8,
+    cuts: 5,
+    storms: 1,
+    restarts: 1,
+    rest: Duration::from_secs(300),
+};
+const LONG: Size = Size {
+    documents: 200_000,
+    kills: 100,
+    cuts: 100,
+    storms: 10,
+    restarts: 5,
+    rest: Duration::from_secs(1_200),
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_goes_wrong_every_document_is_judged_as_it_is() {
     let Some(server) = Server::get().await else {
         return;
     };
-    let long = std::env::var("PICKET_TEST_FAULTS").is_ok_and(|form| form == "long");
-    let size = match long {
-        true => Size {
-            documents: 200_000,
-            kills: 100,
-            mishaps: 100,
-        },
-        false => Size {
-            documents: 6_000,
-            kills: 8,
-            mishaps: 10,
-        },
+    let restart = std::env::var("PICKET_TEST_SERVER_RESTART").ok();
+    if restart.is_none() {
+        skip(
+            "servers",
+            "no PICKET_TEST_SERVER_RESTART, so the faults run without restarts of the server",
+        );
+    }
+    let form = std::env::var("PICKET_TEST_FAULTS").unwrap_or_default();
+    let size = match form.as_str() {
+        "long" => LONG,
+        _ => SHORT,
     };
     let seed = std::env::var("PICKET_TEST_SEED").map_or_else(
         |_| u64::from(std::process::id()) ^ Instant::now().elapsed().as_nanos() as u64,
         |seed| seed.parse().unwrap(),
     );
-    println!("PICKET_TEST_SEED={seed}");
-    run(&server, seed, &size).await;
+    println!(
+        "PICKET_TEST_SEED={seed} on {}",
+        server.elastic().await.server()
+    );
+    run(&server, seed, &size, restart.as_deref()).await;
 }
 
-async fn run(server: &Server, seed: u64, size: &Size) {
-    let cluster = Cluster(server.http.clone());
+async fn run(server: &Server, seed: u64, size: &Size, restart: Option<&str>) {
+    let begun = Instant::now();
     let base = format!("faults-{:08x}", seed as u32);
-    let indices = [format!("{base}-a"), format!("{base}-b")];
-    for (index, shards) in indices.iter().zip([3, 1]) {
+    let desk = Arc::new(Desk {
+        cluster: Cluster(server.http.clone()),
+        indices: [format!("{base}-a"), format!("{base}-b")],
+        allowed: AtomicUsize::new(0),
+        written: Default::default(),
+        done: false.into(),
+    });
+    for (index, shards) in desk.indices.iter().zip([3, 1]) {
         let body = json!({
             "settings": { "number_of_shards": shards, "number_of_replicas": 0 },
             "mappings": { "properties": { "order": { "type": "long" } } },
         });
-        let (status, answer) = cluster.ask(Method::Put, index, body.to_string()).await;
-        assert_eq!(status, 200, "{answer}");
+        desk.cluster
+            .must(Method::Put, index, body.to_string())
+            .await;
     }
     let direct = &server.connection;
     let proxy = proxy::start(&direct.urls[0], direct.ca.as_deref(), seed).await;
@@ -98,267 +128,215 @@ async fn run(server: &Server, seed: u64, size: &Size) {
         timeout: Duration::from_secs(10),
         ..direct.clone()
     };
-    let home = Home::new(&connection, &base, &format!("{base}-*"));
+    // Who was killed is missed soon, so that the next has something to be killed at.
+    let lease = Duration::from_secs(3);
+    let home = Home::leasing(&connection, &base, &format!("{base}-*"), lease);
 
-    let written = Arc::new(AtomicUsize::new(0));
-    let writers: Vec<_> = (0..3)
+    let shippers: Vec<_> = (0..SHIPPERS)
         .map(|number| {
+            let desk = Arc::clone(&desk);
             let chance = Chance(seed ^ (number as u64 + 1));
-            tokio::spawn(write(
-                cluster.clone(),
-                indices.clone(),
-                number,
-                size.documents / 3,
-                chance,
-                Arc::clone(&written),
-            ))
+            let share = size.documents / SHIPPERS;
+            tokio::spawn(async move { desk.ship(number, share, chance).await })
         })
         .collect();
-    let done = Arc::new(AtomicBool::new(false));
-    let analyst = tokio::spawn(decide(
-        cluster.clone(),
-        indices.clone(),
-        Chance(seed ^ 99),
-        Arc::clone(&written),
-        Arc::clone(&done),
-    ));
+    let analysts: Vec<_> = (0..2)
+        .map(|number| {
+            let desk = Arc::clone(&desk);
+            let chance = Chance(seed ^ (99 + number as u64));
+            tokio::spawn(async move { desk.decide(number, chance).await })
+        })
+        .collect();
+    let sweeps = Sweeps::new(&home, &base);
+    let outcome = mishaps(&desk, &proxy, &sweeps, size, restart, Chance(seed ^ 7)).await;
+    for shipper in shippers {
+        shipper.await.unwrap();
+    }
+    desk.done.store(true, Ordering::SeqCst);
+    proxy.faulty.store(false, Ordering::SeqCst);
+    sweeps.rest(size.rest).await;
+    let mut books = Vec::new();
+    for analyst in analysts {
+        books.push(analyst.await.unwrap());
+    }
+    let decisions: usize = books.iter().map(|book| book.decisions.len()).sum();
+    let documents = verdict::check(&desk, books).await;
+    let of = |counter: &AtomicUsize| counter.load(Ordering::SeqCst);
+    let done = &proxy.mishaps;
+    println!(
+        "seed {seed}: {} documents, {} findings, {decisions} decisions of analysts, {} kills ({} of \
+         who held shards), {} restarts of the server, {} cuts, {} truncated answers, {} delays, {} \
+         refusals, {} storms: {} s",
+        documents.0,
+        documents.1,
+        outcome.kills,
+        outcome.at_work,
+        outcome.restarts,
+        of(&done.cuts),
+        of(&done.truncated),
+        of(&done.delays),
+        of(&done.refused),
+        of(&done.storms),
+        begun.elapsed().as_secs()
+    );
+    assert_eq!(documents.0, size.documents / SHIPPERS * SHIPPERS);
+    assert!(
+        outcome.at_work * 4 > outcome.kills,
+        "killed mostly who had nothing to do"
+    );
+    for index in &desk.indices {
+        desk.cluster
+            .must(Method::Delete, index, String::new())
+            .await;
+    }
+}
 
-    let mut chance = Chance(seed ^ 7);
-    let mut kills = 0;
-    let writing = || writers.iter().any(|writer| !writer.is_finished());
-    while kills < size.kills || proxy.mishaps.load(Ordering::SeqCst) < size.mishaps || writing() {
-        let mut sweeps = [sweep(&home), sweep(&home)];
+/// What was done to Picket and to the server.
+#[derive(Default)]
+struct Outcome {
+    kills: usize,
+    /// Kills of processes that held shards at that moment.
+    at_work: usize,
+    restarts: usize,
+}
+
+/// Lets two processes sweep, kills them, restarts the server, and lets shippers write a part more
+/// each time, until everything was done often enough.
+async fn mishaps(
+    desk: &Arc<Desk>,
+    proxy: &Proxy,
+    sweeps: &Sweeps<'_>,
+    size: &Size,
+    restart: Option<&str>,
+    mut chance: Chance,
+) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut restarting: Option<JoinHandle<()>> = None;
+    let parts = size.kills * 3 / 4;
+    let restarts = restart.map_or(0, |_| size.restarts);
+    let share = size.documents / SHIPPERS;
+    let shipped = || {
+        desk.written
+            .iter()
+            .all(|w| w.load(Ordering::SeqCst) >= share)
+    };
+    let enough = |counter: &AtomicUsize, least| counter.load(Ordering::SeqCst) >= least;
+    let mut part = 0;
+    while outcome.kills < size.kills
+        || outcome.restarts < restarts
+        || restarting.is_some()
+        || !enough(&proxy.mishaps.cuts, size.cuts)
+        || !enough(&proxy.mishaps.storms, size.storms)
+        || !shipped()
+    {
+        part += 1;
+        let allowed = (share * part).div_ceil(parts).min(share);
+        desk.allowed.store(allowed, Ordering::SeqCst);
+        if restarting.as_ref().is_some_and(JoinHandle::is_finished)
+            && let Some(restarted) = restarting.take()
+        {
+            restarted.await.unwrap();
+        }
+        let due =
+            outcome.restarts < restarts && part * (restarts + 1) > parts * (outcome.restarts + 1);
+        if let Some(command) = restart.filter(|_| due && restarting.is_none()) {
+            let command = command.to_owned();
+            restarting = Some(tokio::task::spawn_blocking(move || started_again(&command)));
+            outcome.restarts += 1;
+        }
+        let mut two = [sweeps.begin(), sweeps.begin()];
         tokio::time::sleep(Duration::from_millis(50 + chance.below(2_500) as u64)).await;
-        for child in &mut sweeps {
+        for child in &mut two {
             // Sometimes one is left to end by itself.
             if child.try_wait().unwrap().is_none() && chance.below(4) > 0 {
                 child.kill().unwrap();
-                kills += 1;
+                outcome.kills += 1;
+                outcome.at_work += usize::from(sweeps.held(&desk.cluster, child.id()).await);
             }
-            child.wait().unwrap();
+            sweeps.ended(child);
         }
     }
-    done.store(true, Ordering::SeqCst);
-    for writer in writers {
-        writer.await.unwrap();
-    }
-    let decisions = analyst.await.unwrap();
-    proxy.faulty.store(false, Ordering::SeqCst);
-    rest(&home).await;
-    println!(
-        "{} documents, {} decisions, {kills} kills, {} mishaps of the network",
-        size.documents / 3 * 3,
-        decisions.len(),
-        proxy.mishaps.load(Ordering::SeqCst)
-    );
-    check(&cluster, &indices, &decisions).await;
-    for index in &indices {
-        cluster.ask(Method::Delete, index, String::new()).await;
-    }
+    outcome
 }
 
-fn sweep(home: &Home) -> Child {
-    let mut command = home.picket(&["sweep", "-o", "ndjson"]);
-    let command = command.stdout(Stdio::null()).stderr(Stdio::null());
-    command.spawn().unwrap()
+/// Kills the server and starts it again.
+fn started_again(command: &str) {
+    let mut shell = Command::new("bash");
+    let shell = shell
+        .args(["-c", command])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
+    assert!(shell.status().unwrap().success(), "{command}");
 }
 
-/// Sweeps until nothing waits; what a killed process had leased comes free within a minute.
-async fn rest(home: &Home) {
-    let begun = Instant::now();
-    loop {
-        let swept = home.picket(&["sweep"]).output().unwrap();
-        let status = home.picket(&["status", "--exit-code"]).output().unwrap();
-        if swept.status.success() && status.status.code() == Some(0) {
-            return;
+/// Processes that sweep.
+struct Sweeps<'h> {
+    home: &'h Home,
+    name: &'h str,
+}
+
+impl<'h> Sweeps<'h> {
+    fn new(home: &'h Home, name: &'h str) -> Self {
+        Self { home, name }
+    }
+
+    fn begin(&self) -> Child {
+        let errors = File::options()
+            .create(true)
+            .append(true)
+            .open(self.home.file("errors"))
+            .unwrap();
+        let mut command = self.home.picket(&["sweep", "-o", "ndjson"]);
+        command
+            .stdout(Stdio::null())
+            .stderr(errors)
+            .spawn()
+            .unwrap()
+    }
+
+    /// Waits for its end. A server that is away is no fault; anything else that is said is.
+    fn ended(&self, child: &mut Child) {
+        let code = child.wait().unwrap().code();
+        if !matches!(code, None | Some(0 | 3)) {
+            let errors = fs::read_to_string(self.home.file("errors")).unwrap();
+            panic!("ended with {code:?}: {errors}");
         }
-        assert!(
-            begun.elapsed() < Duration::from_secs(300),
-            "it does not come to rest: {} {} {}",
-            String::from_utf8_lossy(&swept.stderr),
-            String::from_utf8_lossy(&status.stdout),
-            String::from_utf8_lossy(&status.stderr)
-        );
-        tokio::time::sleep(Duration::from_secs(1)).await;
     }
-}
 
-/// Writes its share: new documents with event times in any order, and now and then one anew, whose
-/// text then is a worse one. Documents that an analyst may decide on are left alone.
-async fn write(
-    cluster: Cluster,
-    indices: [String; 2],
-    writer: usize,
-    count: usize,
-    mut chance: Chance,
-    written: Arc<AtomicUsize>,
-) {
-    let mut next = 0;
-    while next < count {
-        let mut body = String::new();
-        for _ in 0..(1 + chance.below(100)).min(count - next) {
-            let order = writer * 10_000_000 + next;
-            let (command, _) = COMMANDS[chance.below(COMMANDS.len())];
-            body += &line(&indices, order, command, &mut chance);
-            next += 1;
-            if chance.below(10) == 0 {
-                let earlier = chance.below(next);
-                if earlier % 2 == 1 {
-                    let order = writer * 10_000_000 + earlier;
-                    body += &line(&indices, order, "quux --harvest again", &mut chance);
-                }
-            }
-        }
-        let (status, answer) = cluster.ask(Method::Post, "_bulk", body).await;
-        assert_eq!(
-            (status, &answer["errors"]),
-            (200, &json!(false)),
-            "{answer}"
-        );
-        written.store(next, Ordering::SeqCst);
-    }
-}
-
-fn line(indices: &[String; 2], order: usize, command: &str, chance: &mut Chance) -> String {
-    let index = &indices[order % 3 % 2];
-    // Up to a month late.
-    let time = 1_790_000_000_000 - chance.below(30 * 86_400_000) as i64;
-    let time = chrono::DateTime::from_timestamp_millis(time)
-        .unwrap()
-        .to_rfc3339();
-    let source = json!({
-        "@timestamp": time,
-        "order": order,
-        "winlog": {
-            "channel": "Microsoft-Windows-Sysmon/Operational",
-            "event_id": "1",
-            "computer_name": "WS5",
-            "event_data": { "Image": "C:\\Windows\\quux.exe", "CommandLine": command },
-        },
-    });
-    format!(
-        "{}\n{source}\n",
-        json!({ "index": { "_index": index, "_id": order.to_string() } })
-    )
-}
-
-/// What an analyst decided on a document: the fields, and the level that stood then.
-type Decisions = BTreeMap<String, (Value, u64)>;
-
-/// Says of some documents "that was me" and of some "that was not me", under their version.
-async fn decide(
-    cluster: Cluster,
-    indices: [String; 2],
-    mut chance: Chance,
-    written: Arc<AtomicUsize>,
-    done: Arc<AtomicBool>,
-) -> Decisions {
-    let mut decisions = Decisions::new();
-    while !done.load(Ordering::SeqCst) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-        let count = written.load(Ordering::SeqCst);
-        let order = chance.below(count.max(1)) / 2 * 2;
-        let path = format!("{}/_doc/{order}", indices[order % 3 % 2]);
-        let (status, document) = cluster.ask(Method::Get, &path, String::new()).await;
-        if status != 200 || decisions.contains_key(&order.to_string()) {
-            continue;
-        }
-        let fields = match chance.below(2) {
-            0 => json!({ "Ignore": 1 }),
-            _ => json!({ "AlertLevel": 2 }),
+    /// Whether that process, which is dead, held shards; not known while the server is away.
+    async fn held(&self, cluster: &Cluster, process: u32) -> bool {
+        let path = format!(".picket-state/_doc/sweep:{}", self.name);
+        let Ok((200, state)) = cluster.try_ask(Method::Get, &path, "").await else {
+            return false;
         };
-        let path = format!(
-            "{}/_update/{order}?if_seq_no={}&if_primary_term={}",
-            indices[order % 3 % 2],
-            document["_seq_no"],
-            document["_primary_term"]
-        );
-        let body = json!({ "doc": fields }).to_string();
-        let (status, _) = cluster.ask(Method::Post, &path, body).await;
-        if status == 200 {
-            let stood = document["_source"]["AlertLevel"].as_u64().unwrap_or(0);
-            decisions.insert(order.to_string(), (fields, stood));
-        }
+        let leases = state["_source"]["leases"].as_object().unwrap();
+        let its = format!("{process}-");
+        leases
+            .values()
+            .any(|lease| lease["owner"].as_str().unwrap().starts_with(&its))
     }
-    decisions
-}
 
-async fn check(cluster: &Cluster, indices: &[String; 2], decisions: &Decisions) {
-    let mut expected_findings = BTreeMap::new();
-    for index in indices {
-        for (id, source) in cluster.all(index).await {
-            let command = source["winlog"]["event_data"]["CommandLine"]
-                .as_str()
+    /// Sweeps until nothing waits.
+    async fn rest(&self, patience: Duration) {
+        let begun = Instant::now();
+        loop {
+            let swept = self.home.picket(&["sweep"]).output().unwrap();
+            let status = self
+                .home
+                .picket(&["status", "--exit-code"])
+                .output()
                 .unwrap();
-            let own = match command {
-                command if command.contains("--harvest") => 2,
-                command if command.contains("--probe") => 1,
-                _ => 0,
-            };
-            let level = source["AlertLevel"].as_u64().unwrap_or(0);
-            match decisions.get(&id) {
-                Some((fields, stood)) if fields["Ignore"] == 1 => {
-                    assert_eq!(source["Ignore"], 1, "{index}/{id}");
-                    assert_eq!(level, *stood, "{index}/{id} was ignored: {source}");
-                    continue;
-                }
-                Some(_) => assert_eq!(level, 2, "{index}/{id}: a person said so: {source}"),
-                None => assert_eq!(level, own, "{index}/{id}: {source}"),
+            if swept.status.success() && status.status.code() == Some(0) {
+                return;
             }
-            if own > 0 {
-                expected_findings.insert((index.clone(), id), own);
-            }
+            assert!(
+                begun.elapsed() < patience,
+                "it does not come to rest: {} {} {}",
+                String::from_utf8_lossy(&swept.stderr),
+                String::from_utf8_lossy(&status.stdout),
+                String::from_utf8_lossy(&status.stderr)
+            );
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
-    }
-    let mut findings: BTreeMap<(String, String), Vec<Value>> = BTreeMap::new();
-    for record in findings_of(cluster, indices).await {
-        let place = &record["document"];
-        let text = |key: &str| place[key].as_str().unwrap().to_owned();
-        findings
-            .entry((text("index"), text("id")))
-            .or_default()
-            .push(record);
-    }
-    for (document, own) in expected_findings {
-        let records = findings.remove(&document).unwrap_or_default();
-        assert_eq!(records.len(), 1, "findings of {document:?}");
-        let found = records[0]["findings"].as_array().unwrap();
-        assert_eq!(found.len(), 1, "{found:?}");
-        assert_eq!(found[0]["alert_level"], own, "{document:?}");
-    }
-    for document in findings.keys() {
-        let ignored = |(fields, _): &(Value, u64)| fields["Ignore"] == 1;
-        assert!(
-            decisions.get(&document.1).is_some_and(ignored),
-            "a finding on {document:?}, which has nothing"
-        );
-    }
-}
-
-/// The findings on documents of those indices.
-async fn findings_of(cluster: &Cluster, indices: &[String; 2]) -> Vec<Value> {
-    cluster
-        .ask(Method::Post, "picket-findings/_refresh", String::new())
-        .await;
-    let mut all = Vec::new();
-    let mut after = Value::Null;
-    loop {
-        let mut body = json!({
-            "size": 5_000,
-            "query": { "terms": { "document.index": indices } },
-            "sort": [{ "document.index": "asc" }, { "document.id": "asc" }],
-        });
-        if !after.is_null() {
-            body["search_after"] = after;
-        }
-        let path = "picket-findings/_search";
-        let (status, answer) = cluster.ask(Method::Post, path, body.to_string()).await;
-        assert_eq!(status, 200, "{answer}");
-        let hits = answer["hits"]["hits"].as_array().unwrap().clone();
-        let Some(last) = hits.last() else {
-            return all;
-        };
-        after = last["sort"].clone();
-        all.extend(hits.iter().map(|hit| hit["_source"].clone()));
     }
 }

@@ -30,7 +30,7 @@ pub struct Args {
 
 #[derive(Serialize)]
 struct Status {
-    data: String,
+    store: String,
     documents: u64,
     alert_levels: Vec<(String, u64)>,
     indices: Vec<(String, u64)>,
@@ -100,7 +100,7 @@ async fn read(store: &dyn Store, config: &Config) -> Result<Status, Failure> {
         });
     }
     Ok(Status {
-        data: store::name(config),
+        store: store::name(config),
         documents: found.total,
         alert_levels: buckets.next().unwrap_or_default(),
         indices: buckets.next().unwrap_or_default(),
@@ -150,7 +150,7 @@ fn print(out: &mut impl Write, status: &Status) -> Result<(), Failure> {
     writeln!(
         out,
         "{}: {}",
-        text::clean(&status.data),
+        text::clean(&status.store),
         text::count(status.documents, "document")
     )?;
     let list = |buckets: &[(String, u64)]| -> String {

@@ -60,7 +60,10 @@ pub fn connect(cluster: &Cluster, config: &Config) -> Result<Elastic, Failure> {
         timeout: cluster.timeout,
     };
     let sources = sources(config);
-    block_on(async { Ok(Elastic::open(&connection).await?.reading(sources)) })
+    block_on(async {
+        let elastic = Elastic::open(&connection).await?;
+        Ok(elastic.reading(sources).leasing(cluster.lease))
+    })
 }
 
 fn secret(secret: &Secret) -> Result<String, Failure> {

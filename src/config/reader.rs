@@ -229,11 +229,15 @@ impl Reader<'_> {
         let mut patterns = Vec::new();
         for item in node.items() {
             let text = self.text(item, "index")?;
-            patterns.extend(
-                text.split(',')
-                    .map(|p| p.trim().to_owned())
-                    .filter(|p| !p.is_empty()),
-            );
+            for pattern in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
+                if Sources::is_own(pattern) {
+                    let message =
+                        format!("`{pattern}` is never swept: such names are Picket's own");
+                    let help = "leave it out, or give the indices another name";
+                    self.problem(item.line, message, Some(help));
+                }
+                patterns.push(pattern.to_owned());
+            }
         }
         (!patterns.is_empty()).then_some(Sources(patterns))
     }
@@ -408,6 +412,50 @@ alert_levels: { hihg: 1, low: 7 }
 "#
             )
             .join("\n")
+        );
+    }
+
+    #[test]
+    fn a_source_says_where_to_begin() {
+        let read = |from: &str| {
+            let text = format!("sources: [{{ name: cmd, index: cmdlogs{from} }}]");
+            let (config, problems) = read(&text, Path::new("picket.yml"));
+            let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            (config, problems)
+        };
+        let hours = |hours: u64| Begin::Ago(std::time::Duration::from_secs(hours * 3600));
+        for (from, expected) in [
+            ("", Begin::Beginning),
+            (", from: beginning", Begin::Beginning),
+            (", from: now", Begin::Now),
+            (", from: 12h", hours(12)),
+            (", from: 7d", hours(7 * 24)),
+        ] {
+            let (config, problems) = read(from);
+            assert_eq!(problems, [""; 0]);
+            assert_eq!(config.sources[0].from, expected);
+            let begin = (Sources(vec!["cmdlogs".into()]), expected);
+            assert_eq!(config.sweeps[0].begin, [begin]);
+        }
+        for from in ["yesterday", "7 days", "-1d", "7w", "d"] {
+            let (_, problems) = read(&format!(", from: {from:?}"));
+            let expected = format!(
+                "picket.yml:1: `{from}` is no place to begin; `now`, `beginning`, or a span such \
+                 as `7d` or `12h`"
+            );
+            assert_eq!(problems, [expected]);
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_is_never_swept_is_said() {
+        let text = "sources: [{ name: a, index: \"logs-*, picket-logs*\" }]";
+        let expected = "picket.yml:1: `picket-logs*` is never swept: such names are Picket's own; \
+                        leave it out, or give the indices another name";
+        assert_eq!(problems(text), [expected]);
+        assert_eq!(
+            problems("sources: [{ name: a, index: \"pick*\" }]"),
+            [""; 0]
         );
     }
 

@@ -1,7 +1,8 @@
 //! A folder with a `picket.yml` for a server, and `picket` run in it as a person would.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use picket::store::elastic::{Connection, Login};
 use tempfile::TempDir;
@@ -32,14 +33,25 @@ pub(crate) struct Home(TempDir);
 impl Home {
     /// A sweep of that name over those indices.
     pub(crate) fn new(connection: &Connection, sweep: &str, index: &str) -> Self {
+        Self::leasing(connection, sweep, index, Duration::from_secs(60))
+    }
+
+    /// The same; what a process leaves is free after that time.
+    pub(crate) fn leasing(
+        connection: &Connection,
+        sweep: &str,
+        index: &str,
+        lease: Duration,
+    ) -> Self {
         let home = Self(tempfile::tempdir().unwrap());
         std::fs::create_dir(home.path().join("modules")).unwrap();
         home.write("rules.yml", RULES);
         home.write("blacklist.txt", "# none\n");
         let mut store = format!(
-            "url: {:?}, timeout: {}s",
+            "url: {:?}, timeout: {}s, lease: {}s",
             connection.urls,
-            connection.timeout.as_secs()
+            connection.timeout.as_secs(),
+            lease.as_secs()
         );
         if let Login::Basic(user, password) = &connection.login {
             home.write("password", password);
@@ -68,8 +80,13 @@ impl Home {
         self.0.path()
     }
 
+    /// A file in it.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.path().join(name)
+    }
+
     fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.path().join(name), text).unwrap();
+        std::fs::write(self.file(name), text).unwrap();
     }
 
     pub(crate) fn picket(&self, arguments: &[&str]) -> Command {

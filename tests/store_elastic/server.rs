@@ -162,6 +162,16 @@ impl Http {
 
     /// What it answers, with the status.
     pub(crate) async fn ask(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
+        self.try_ask(method, path, body).await.unwrap()
+    }
+
+    /// The same, of a server that may not be there.
+    pub(crate) async fn try_ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Value,
+    ) -> Result<(u16, Value), elasticsearch::Error> {
         let body = match &body {
             Value::Null => None,
             // Lines of `_bulk`.
@@ -172,11 +182,11 @@ impl Http {
         let response = self
             .0
             .send(method, path, HeaderMap::new(), query, body, None)
-            .await
-            .unwrap();
+            .await?;
         let status = response.status_code().as_u16();
-        let text = response.text().await.unwrap();
-        (status, serde_json::from_str(&text).unwrap_or(text.into()))
+        let text = response.text().await?;
+        let answer = serde_json::from_str(&text).unwrap_or(text.into());
+        Ok((status, answer))
     }
 }
 

@@ -1,18 +1,21 @@
 //! Several Picket processes on one sweep: they share the shards, nothing is judged twice or left
 //! out, and what one of them leaves behind another takes over.
 
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use elasticsearch::http::Method;
 use picket::alert::AlertLevel;
 use picket::store::elastic::Elastic;
 use picket::store::{
     Checkpoint, FINDINGS_INDEX, NewDocument, Outcome, Page, Progress, Search, Sources, Store,
 };
 use picket::sweep::{Sweep, SweepReport};
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::home::Home;
 use super::server::Server;
 use crate::store_contract::{event, feed, level, new, verdict};
 use crate::sweep::{command, words};
@@ -155,6 +158,74 @@ async fn what_a_silent_process_held_is_taken_over() {
     assert_eq!(two.progress("s").await.unwrap().at, page.next);
     let (documents, _) = feed(&two, &Checkpoint::default(), 1000).await;
     assert!(documents.iter().all(|document| level(document) == 2));
+}
+
+/// A real process, really killed; nobody is told.
+#[tokio::test]
+async fn what_a_killed_process_held_is_finished_by_the_next() {
+    let Some(server) = Server::get().await else {
+        return;
+    };
+    let lease = Duration::from_secs(15);
+    let store = server.store().await;
+    let documents = (0..3_000).map(|i| {
+        let id = i.to_string();
+        new("sharded-logs", &id, &event(i, "ws5", "quux --harvest"))
+    });
+    store.add(documents.collect()).await.unwrap();
+    let home = Home::leasing(&server.connection, "s", "sharded-*", lease);
+    let leases = async || {
+        let state = "/.picket-state/_doc/sweep:s";
+        let (_, state) = server.ask(Method::Get, state, Value::Null).await;
+        state["_source"]["leases"]
+            .as_object()
+            .cloned()
+            .unwrap_or_default()
+    };
+    let waits = || {
+        let output = home.picket(&["status", "-o", "json"]).output().unwrap();
+        let status: Value = serde_json::from_slice(&output.stdout).unwrap();
+        status["sweeps"][0]["waiting"].as_u64().unwrap()
+    };
+    let mut first = home
+        .picket(&["sweep"])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    while leases().await.is_empty() {
+        assert!(
+            first.try_wait().unwrap().is_none(),
+            "it ended before it was killed"
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let killed = Instant::now();
+    let held: Vec<String> = leases().await.into_iter().map(|(shard, _)| shard).collect();
+    assert!(!held.is_empty() && waits() > 0, "it was at work");
+    // The second does what nobody holds, and leaves the rest alone as long as the first may live.
+    let swept = home.picket(&["sweep"]).output().unwrap();
+    assert!(swept.status.success(), "{swept:?}");
+    let left = waits();
+    if killed.elapsed() < lease - Duration::from_secs(2) {
+        assert!(left > 0, "{held:?} were the first's");
+        let still: Vec<String> = leases().await.into_iter().map(|(shard, _)| shard).collect();
+        assert_eq!(still, held);
+    }
+    tokio::time::sleep(lease.saturating_sub(killed.elapsed()) + Duration::from_secs(1)).await;
+    let swept = home.picket(&["sweep"]).output().unwrap();
+    assert!(swept.status.success(), "{swept:?}");
+    assert_eq!(waits(), 0, "{swept:?}");
+    assert!(leases().await.is_empty());
+    let (documents, _) = feed(&store, &Checkpoint::default(), 1000).await;
+    let judged = documents.iter().filter(|document| level(document) == 2);
+    assert_eq!((documents.len(), judged.count()), (3_000, 3_000));
+    let findings = Search {
+        sources: Some(Sources(vec![FINDINGS_INDEX.into()])),
+        ..Search::default()
+    };
+    assert_eq!(store.find(&findings).await.unwrap().total, 3_000);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use super::Reader;
 use crate::config::{Cluster, Secret};
 use crate::rule::yaml::{Node, Value};
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "url",
     "api_key_file",
     "api_key_env",
@@ -17,6 +17,7 @@ const KEYS: [&str; 10] = [
     "fingerprint",
     "gzip",
     "timeout",
+    "lease",
 ];
 
 /// The cluster; `None` where it has no address or its login makes no sense.
@@ -38,7 +39,8 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> Option<Cluster> {
             "ca" => cluster.ca = reader.path(node, key),
             "fingerprint" => cluster.fingerprint = reader.text(node, key),
             "gzip" => cluster.gzip = flag(reader, node),
-            _ => cluster.timeout = timeout(reader, node).unwrap_or(cluster.timeout),
+            "timeout" => cluster.timeout = span(reader, node, key).unwrap_or(cluster.timeout),
+            _ => cluster.lease = span(reader, node, key).unwrap_or(cluster.lease),
         }
     }
     let mut complete = true;
@@ -74,12 +76,107 @@ fn flag(reader: &mut Reader<'_>, node: &Node) -> bool {
     }
 }
 
-fn timeout(reader: &mut Reader<'_>, node: &Node) -> Option<Duration> {
-    let text = reader.text(node, "timeout")?;
+/// A span of time that is not nothing.
+fn span(reader: &mut Reader<'_>, node: &Node, key: &str) -> Option<Duration> {
+    let text = reader.text(node, key)?;
     let span = crate::config::span(&text).filter(|span| !span.is_zero());
     if span.is_none() {
-        let message = format!("`{text}` is no time to wait");
-        reader.problem(node.line, message, Some("such as `60s`"));
+        let message = format!("`{text}` is no `{key}`");
+        reader.problem(node.line, message, Some("a span such as `60s` or `5m`"));
     }
     span
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+    use crate::config::{CLUSTER_SOURCES, Config};
+
+    fn of(elastic: &str) -> (Config, Vec<String>) {
+        let text = format!("store:\n  elastic: {{ {elastic} }}\n");
+        let (config, problems) = Config::read(&text, Path::new("/etc/picket/picket.yml"));
+        (config, problems.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn an_address_is_enough() {
+        let (config, problems) = of(r#"url: "https://es:9200""#);
+        assert_eq!(problems, [""; 0]);
+        let cluster = config.cluster.unwrap();
+        assert_eq!(cluster.urls, ["https://es:9200"]);
+        assert_eq!(cluster.timeout, Duration::from_secs(60));
+        assert_eq!(cluster.lease, Duration::from_secs(60));
+        assert!(cluster.api_key.is_none() && cluster.username.is_none() && !cluster.gzip);
+        // Not `*`: a cluster holds much else.
+        assert_eq!(config.sources[0].index.0, CLUSTER_SOURCES);
+        assert_eq!(config.sweeps[0].sources.0, CLUSTER_SOURCES);
+    }
+
+    #[test]
+    fn every_key_is_understood() {
+        let (config, problems) = of(
+            r#"url: ["https://a:9200", "https://b:9200"], username: picket, password_file: pw,
+               ca: ca.pem, fingerprint: "aa:bb", gzip: true, timeout: 2m, lease: 15s"#,
+        );
+        assert_eq!(problems, [""; 0]);
+        let expected = Cluster {
+            urls: vec!["https://a:9200".into(), "https://b:9200".into()],
+            api_key: None,
+            username: Some("picket".into()),
+            password: Some(Secret::File("/etc/picket/pw".into())),
+            ca: Some(PathBuf::from("/etc/picket/ca.pem")),
+            fingerprint: Some("aa:bb".into()),
+            gzip: true,
+            timeout: Duration::from_secs(120),
+            lease: Duration::from_secs(15),
+        };
+        assert_eq!(config.cluster, Some(expected));
+        for (key, secret) in [
+            ("api_key_file: key", Secret::File("/etc/picket/key".into())),
+            ("api_key_env: KEY", Secret::Env("KEY".into())),
+        ] {
+            let (config, problems) = of(&format!(r#"url: "http://a", {key}"#));
+            assert_eq!(problems, [""; 0]);
+            assert_eq!(config.cluster.unwrap().api_key, Some(secret));
+        }
+        let (config, _) = of(r#"url: "http://a", username: u, password_env: PW"#);
+        let password = config.cluster.unwrap().password;
+        assert_eq!(password, Some(Secret::Env("PW".into())));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_a_sentence_with_a_line() {
+        for (text, expected) in [
+            ("gzip: true", "picket.yml:2: `store.elastic` needs a `url`"),
+            (
+                r#"url: "http://a", api_key_env: K, username: u, password_env: P"#,
+                "both an API key and a user",
+            ),
+            (
+                r#"url: "http://a", username: u"#,
+                "`username` and a password belong together",
+            ),
+            (
+                r#"url: "http://a", password_file: p"#,
+                "`username` and a password belong together",
+            ),
+            (
+                r#"url: "http://a", gzip: yes please"#,
+                "`gzip` must be true or false",
+            ),
+            (r#"url: "http://a", timeout: 0s"#, "`0s` is no `timeout`"),
+            (r#"url: "http://a", lease: soon"#, "`soon` is no `lease`"),
+            (
+                r#"url: "http://a", pasword_file: p"#,
+                "unknown key `pasword_file` in store.elastic",
+            ),
+        ] {
+            let (_, problems) = of(text);
+            assert_eq!(problems.len(), 1, "{text}: {problems:?}");
+            assert!(problems[0].contains(expected), "{text}: {problems:?}");
+            assert!(problems[0].contains("picket.yml:2"), "{problems:?}");
+        }
+    }
 }

@@ -86,11 +86,14 @@ impl From<RawItem> for Item {
 }
 
 impl Item {
-    /// Whether the server had no time for it. A block, such as that of a full disk, is no such
-    /// thing: it does not pass by itself.
+    /// Whether the server had no time for it, or its shard is away as after a restart. A block,
+    /// such as that of a full disk, is no such thing: it does not pass by itself.
     fn is_busy(&self) -> bool {
         let blocked = |(kind, _): &(String, String)| kind == "cluster_block_exception";
-        self.status == 429 && !self.error.as_ref().is_some_and(blocked)
+        match self.status {
+            429 => !self.error.as_ref().is_some_and(blocked),
+            status => matches!(status, 502..=504),
+        }
     }
 }
 
@@ -162,7 +165,7 @@ pub(super) async fn write(
     let items: Vec<Item> = items.into_iter().flatten().collect();
     if items.iter().any(Item::is_busy) {
         return Err(unavailable(format!(
-            "{} is too busy to write; the next sweep tries again",
+            "{} is too busy to write, or a shard is away; the next sweep tries again",
             client.address()
         )));
     }
@@ -255,7 +258,19 @@ pub(super) async fn gone(
     Ok(gone.map(|(id, _)| id.index).collect())
 }
 
-/// Reads documents as they are now, in order; one that is not there has no source.
+/// What will be answered the next time too. Other errors, such as that of a shard that is away, say
+/// nothing about the document.
+const SURE: [&str; 3] = [
+    "index_not_found_exception",
+    "index_closed_exception",
+    "security_exception",
+];
+
+/// Reads documents as they are now, in order; one that is not there, whose index is closed, or
+/// which we may not read, has no source.
+///
+/// # Errors
+/// `Unavailable`: some could not be read now. That they are not there is then not known.
 pub(super) async fn read<T: DeserializeOwned>(
     client: &Client,
     ids: &[DocumentId],
@@ -282,6 +297,16 @@ pub(super) async fn read<T: DeserializeOwned>(
                 client.address(),
                 answer.docs.len(),
                 some.len()
+            )));
+        }
+        if let Some((id, error)) = some.iter().zip(&answer.docs).find_map(|(id, got)| {
+            let error = got.error.as_ref()?;
+            (!SURE.contains(&error.kind.as_str())).then_some((id, error))
+        }) {
+            return Err(unavailable(format!(
+                "{} cannot be read now: {}; the next sweep tries again",
+                id.index,
+                cut(error.reason.as_deref().unwrap_or(&error.kind))
             )));
         }
         all.extend(answer.docs);
@@ -319,12 +344,14 @@ mod tests {
 
     #[test]
     fn a_block_does_not_pass_by_waiting() {
-        let item = |kind: &str| Item {
-            status: 429,
+        let item = |status: u16, kind: &str| Item {
+            status,
             version: Version::default(),
             error: Some((kind.into(), String::new())),
         };
-        assert!(item("es_rejected_execution_exception").is_busy());
-        assert!(!item("cluster_block_exception").is_busy());
+        assert!(item(429, "es_rejected_execution_exception").is_busy());
+        assert!(item(503, "unavailable_shards_exception").is_busy());
+        assert!(!item(429, "cluster_block_exception").is_busy());
+        assert!(!item(403, "cluster_block_exception").is_busy());
     }
 }

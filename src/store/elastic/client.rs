@@ -184,12 +184,16 @@ impl Client {
                     repeated |= status != 429;
                     format!("status {status}")
                 }
-                Ok((status, body)) => {
+                Ok((status, body)) if is_whole(&body) || tried >= TRIES => {
                     return Ok(Answer {
                         status,
                         body,
                         repeated,
                     });
+                }
+                Ok(_) => {
+                    repeated = true;
+                    "the answer ends early".into()
                 }
                 Err(error) => {
                     let (cause, lasting) = cause(&error);
@@ -359,6 +363,13 @@ fn addresses(urls: &[String]) -> Result<Vec<Url>, StoreError> {
     Ok(parsed)
 }
 
+/// Whether an answer that begins as JSON ends as such. Not all that is broken is seen here: who
+/// reads the answer sees the rest.
+fn is_whole(body: &[u8]) -> bool {
+    let body = body.trim_ascii();
+    !body.starts_with(b"{") || body.ends_with(b"}")
+}
+
 /// The pause after that many tries: doubled each time, and up to half of it left to chance, so that
 /// many clients do not come back at once.
 fn pause(tried: u32) -> Duration {
@@ -437,6 +448,19 @@ mod tests {
         assert!(error.contains("password_file") && !error.contains("changeme"));
         let login = Login::Basic("elastic".into(), "changeme".into());
         assert_eq!(format!("{login:?}"), "Basic(..)");
+    }
+
+    #[test]
+    fn an_answer_that_ends_early_is_seen() {
+        for (body, whole) in [
+            ("{\"a\": {}}\n", true),
+            ("", true),
+            ("<html>", true),
+            ("{\"a\": {", false),
+            ("{", false),
+        ] {
+            assert_eq!(is_whole(body.as_bytes()), whole, "{body}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::client::{Answer, bad};
+use super::client::{Answer, bad, unavailable};
 use crate::store::StoreError;
 
 /// The kind of a server.
@@ -56,13 +56,21 @@ impl Server {
             // A role without `monitor` may still do all the rest.
             return Ok(Self::default());
         }
-        if answer.status == 401 {
+        if answer.status == 401 || answer.status >= 500 {
             return Err(answer.error(address));
         }
-        let Ok(root) = answer.read::<Root>(address) else {
-            return Err(bad(format!(
-                "what answers at {address} is neither Elasticsearch nor OpenSearch"
-            )));
+        let root = match serde_json::from_slice::<Root>(&answer.body) {
+            Ok(root) if (200..300).contains(&answer.status) => root,
+            Err(error) if error.is_eof() && !answer.body.is_empty() => {
+                return Err(unavailable(format!(
+                    "{address} gave an answer that ends early; try again"
+                )));
+            }
+            _ => {
+                return Err(bad(format!(
+                    "what answers at {address} is neither Elasticsearch nor OpenSearch"
+                )));
+            }
         };
         let Version {
             number,
@@ -134,6 +142,10 @@ mod tests {
                 .unwrap_err()
                 .contains("too old")
         );
-        assert!(read("<html>").unwrap_err().contains("neither"));
+        for strange in ["<html>", "", "{}"] {
+            assert!(read(strange).unwrap_err().contains("neither"));
+        }
+        let early = read(r#"{"version":{"number":"2.19"#);
+        assert!(early.unwrap_err().contains("ends early"));
     }
 }

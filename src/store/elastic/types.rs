@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use crate::store::{Sources, StoreError, StoreErrorKind, is_own};
+use crate::store::{Sources, StoreError, StoreErrorKind};
 
 /// How values of a type can be asked for; types that are asked in the same way are one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -148,7 +148,7 @@ impl FieldTypes {
         let asked: Vec<&Mapped> = paths.iter().flat_map(|path| self.disputed(path)).collect();
         let mut groups: BTreeMap<(bool, Vec<Option<Kind>>), Vec<usize>> = BTreeMap::new();
         for (number, index) in self.indices.iter().enumerate() {
-            let meant = sources.is_none_or(|sources| !is_own(index) || sources.fit(index));
+            let meant = sources.is_none_or(|sources| !Sources::is_own(index) || sources.fit(index));
             if meant && !index.starts_with(".picket") {
                 let types = asked.iter().map(|mapped| mapped.kind(number)).collect();
                 let numbered = !self.unnumbered.contains(index);
