@@ -349,4 +349,7 @@ pub struct ShardWaiting {
     pub waiting: u64,
     /// The event time of the one of them that was written first, in milliseconds since 1970 (UTC).
     pub oldest: Option<i64>,
+    /// Nobody answers for it now, so that none of this is known.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub away: bool,
 }

@@ -72,7 +72,13 @@ impl From<StoreError> for Failure {
 impl From<SweepError> for Failure {
     fn from(error: SweepError) -> Self {
         match error {
-            SweepError::Store(error) => error.into(),
+            SweepError::Store(mut error) => {
+                if error.kind == StoreErrorKind::Unavailable {
+                    error.message +=
+                        "\n       what was judged is kept; the next sweep goes on there";
+                }
+                error.into()
+            }
             SweepError::Broken(_) => Self::outside(error.to_string()),
         }
     }

@@ -23,7 +23,7 @@ Examples:
   picket status --exit-code         end with 1 if anything waits to be judged (for monitoring)
   picket status -o json")]
 pub struct Args {
-    /// End with 1 if any document waits to be judged.
+    /// End with 1 if any document waits to be judged, or if that is not known of a shard.
     #[arg(long)]
     exit_code: bool,
 }
@@ -59,7 +59,8 @@ pub fn run(args: &Args, config: Config, output: Output) -> Result<Exit, Failure>
         Output::Table => print(&mut out, &status)?,
         Output::Json | Output::Ndjson => writeln!(out, "{}", to_json(&status)?)?,
     }
-    let waits = status.sweeps.iter().any(|sweep| sweep.waiting.waiting > 0);
+    let waits = |waiting: &Waiting| waiting.waiting > 0 || waiting.shards.iter().any(|s| s.away);
+    let waits = status.sweeps.iter().any(|sweep| waits(&sweep.waiting));
     Ok(if args.exit_code && waits {
         Exit::Findings
     } else {
@@ -117,13 +118,27 @@ fn read_report(report: serde_json::Value) -> Option<SweepReport> {
 fn shards(out: &mut impl Write, waiting: &Waiting) -> Result<(), Failure> {
     let mut late: Vec<&ShardWaiting> = waiting.shards.iter().filter(|s| s.waiting > 0).collect();
     late.sort_by_key(|shard| shard.oldest.unwrap_or(i64::MAX));
-    let rest = waiting.shards.len() - late.len();
+    let away: Vec<&ShardWaiting> = waiting.shards.iter().filter(|s| s.away).collect();
+    let rest = waiting.shards.len() - late.len() - away.len();
     if rest > 0 {
         writeln!(
             out,
             "  {} judged to the end",
             text::count(rest as u64, "shard")
         )?;
+    }
+    for shard in away.iter().take(MAX_SHARDS) {
+        writeln!(
+            out,
+            "  {} shard {} of {} is away: what waits there is not known",
+            warning(),
+            shard.shard,
+            text::clean(&shard.index)
+        )?;
+    }
+    if away.len() > MAX_SHARDS {
+        let more = text::count((away.len() - MAX_SHARDS) as u64, "further shard");
+        writeln!(out, "  {more} away; `-o json` has them all")?;
     }
     if late.is_empty() {
         return Ok(());

@@ -13,7 +13,7 @@ use super::story::Story;
 use super::{Exit, Failure, Output, block_on, progress, store, text};
 use crate::config::{Config, SweepConfig};
 use crate::finding::Verdict;
-use crate::store::Begin;
+use crate::store::{Begin, Sources, Store};
 use crate::sweep::{Sweep, SweepReport};
 
 /// What may be said after `picket sweep`.
@@ -86,11 +86,11 @@ pub fn run(args: &Args, config: Config, output: Output) -> Result<Exit, Failure>
     let store = store::open(&config)?;
     let mut found = 0;
     for sweep in sweeps {
-        let begin = &sweep.begin;
+        let (begin, sources) = (&sweep.begin, sweep.sources.clone());
         let mut sweep = Sweep::new(
             &sweep.name,
             Arc::clone(&store),
-            sweep.sources.clone(),
+            sources.clone(),
             &arsenal.judge,
             threads(),
         )
@@ -102,12 +102,39 @@ pub fn run(args: &Args, config: Config, output: Output) -> Result<Exit, Failure>
         let (report, verdicts) = activate(&sweep)?;
         found += report.findings;
         print(&report, &verdicts, args.rejudge, output)?;
+        if let Some(cluster) = &config.cluster
+            && report.read.documents == 0
+            && output == Output::Table
+        {
+            say_if_taken(&*store, sweep.name(), &sources, cluster.lease)?;
+        }
     }
     Ok(if args.exit_code && found > 0 {
         Exit::Findings
     } else {
         Exit::Done
     })
+}
+
+/// Says why nothing was read, if something waits.
+fn say_if_taken(
+    store: &dyn Store,
+    sweep: &str,
+    sources: &Sources,
+    lease: Duration,
+) -> Result<(), Failure> {
+    let waiting = block_on(async {
+        let progress = store.progress(sweep).await?;
+        Ok(store.waiting(sources, &progress.at).await?.waiting)
+    })?;
+    if waiting > 0 {
+        anstream::println!(
+            "{} waiting, taken by another Picket process; what it leaves is free {} s after its last word",
+            text::count(waiting, "document"),
+            lease.as_secs()
+        );
+    }
+    Ok(())
 }
 
 /// One activation with a progress display; ctrl-c ends it after the page in hand.

@@ -13,7 +13,7 @@ use elasticsearch::http::transport::{MultiNodeConnectionPool, Transport, Transpo
 use elasticsearch::http::{Method, Url};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::server::Server;
 use super::tls;
@@ -21,6 +21,8 @@ use crate::store::{StoreError, StoreErrorKind};
 
 /// How often a request is tried in all.
 const TRIES: u32 = 7;
+/// After how many of them is said that it takes long.
+const SAY_AFTER: u32 = 4;
 /// The pause before the second try; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// The longest pause between two tries.
@@ -209,6 +211,10 @@ impl Client {
                 }
             };
             let pause = pause(tried);
+            if tried == SAY_AFTER {
+                // Who waits shall know for what.
+                warn!("{}: {trouble}; trying again", self.address);
+            }
             debug!(
                 path = request.path,
                 tried,

@@ -50,6 +50,15 @@ pub(super) async fn waiting(
         all.oldest = [all.oldest, row.oldest].into_iter().flatten().min();
         all.shards.push(row);
     }
+    for (index, numbers) in shards::away(client, sources, &shards).await? {
+        let row = |shard| ShardWaiting {
+            index: index.clone(),
+            shard,
+            away: true,
+            ..ShardWaiting::default()
+        };
+        all.shards.extend(numbers.into_iter().map(row));
+    }
     Ok(all)
 }
 

@@ -85,6 +85,7 @@ fn opensearch(sources: &[String]) -> Value {
         "indices:admin/mapping/*put",
         "indices:admin/refresh*",
         "indices:monitor/stats",
+        "indices:monitor/settings/get",
     ];
     let own = ["indices:admin/create", "indices:data/write/delete"];
     let own = [&both[..], &own].concat();

@@ -133,6 +133,56 @@ pub(super) async fn unnumbered(
     Ok(indices.into_iter().flatten().filter_map(lacks).collect())
 }
 
+/// Shards of the sources' indices that no copy answers for now, as while a server starts: what is
+/// written there is not known. By index, each with its numbers.
+pub(super) async fn away(
+    client: &Client,
+    sources: &Sources,
+    there: &[Shard],
+) -> Result<BTreeMap<String, Vec<u32>>, StoreError> {
+    #[derive(Deserialize)]
+    struct Index {
+        #[serde(default)]
+        settings: BTreeMap<String, Value>,
+    }
+    let patterns: Vec<String> = sources.0.iter().map(|pattern| encode(pattern)).collect();
+    let path = format!("{}/_settings", patterns.join(","));
+    let mut request = get(&path);
+    request.query = &[
+        ("flat_settings", "true"),
+        ("ignore_unavailable", "true"),
+        ("allow_no_indices", "true"),
+        (
+            "filter_path",
+            "*.settings.index.number_of_shards,*.settings.index.verified_before_close",
+        ),
+    ];
+    let answer = client.send(request).await?;
+    if matches!(answer.status, 403 | 404) {
+        // A role of an earlier Picket does not allow the question on OpenSearch.
+        return Ok(BTreeMap::new());
+    }
+    let indices: BTreeMap<String, Index> = answer.read(client.address())?;
+    let mut away = BTreeMap::new();
+    for (name, index) in indices {
+        let closed = index.settings.contains_key("index.verified_before_close");
+        let count = index.settings.get("index.number_of_shards");
+        let count = count.and_then(Value::as_str).and_then(|n| n.parse().ok());
+        if closed || sources.never_feed(&name) {
+            continue;
+        }
+        let is_there = |number: &u32| {
+            let same = |shard: &Shard| shard.index == name && shard.number == *number;
+            there.iter().any(same)
+        };
+        let missing: Vec<u32> = (0..count.unwrap_or(0)).filter(|n| !is_there(n)).collect();
+        if !missing.is_empty() {
+            away.insert(name, missing);
+        }
+    }
+    Ok(away)
+}
+
 const SETTING: &str = "index.disable_sequence_numbers";
 
 const FILTER: &str = "indices.*.uuid,indices.*.shards.*.docs.count,\
