@@ -247,13 +247,18 @@ async fn mishaps(
         let mut two = [sweeps.begin(), sweeps.begin()];
         tokio::time::sleep(Duration::from_millis(50 + chance.below(2_500) as u64)).await;
         for child in &mut two {
-            // Sometimes one is left to end by itself.
-            if child.try_wait().unwrap().is_none() && chance.below(4) > 0 {
+            // Sometimes one is left to end by itself; as long as analysts write, it need not.
+            let spared = chance.below(4) == 0 && sweeps.ends(child, Duration::from_secs(5)).await;
+            if !spared && child.try_wait().unwrap().is_none() {
                 child.kill().unwrap();
                 outcome.kills += 1;
                 outcome.at_work += usize::from(sweeps.held(&desk.cluster, child.id()).await);
             }
             sweeps.ended(child);
+        }
+        if part % 10 == 0 {
+            let (kills, at_work) = (outcome.kills, outcome.at_work);
+            println!("part {part} of {parts}: {kills} kills, {at_work} at work");
         }
     }
     outcome
@@ -292,6 +297,18 @@ impl<'h> Sweeps<'h> {
             .stderr(errors)
             .spawn()
             .unwrap()
+    }
+
+    /// Whether it ends by itself within that time.
+    async fn ends(&self, child: &mut Child, patience: Duration) -> bool {
+        let begun = Instant::now();
+        while child.try_wait().unwrap().is_none() {
+            if begun.elapsed() > patience {
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        true
     }
 
     /// Waits for its end. A server that is away is no fault; anything else that is said is.
