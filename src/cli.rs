@@ -5,6 +5,7 @@ pub mod arsenal;
 pub mod check;
 pub mod demo;
 pub mod exit;
+pub mod explain;
 pub mod finding;
 pub mod load;
 pub mod progress;
@@ -90,6 +91,8 @@ enum Command {
     Run(run::Args),
     /// Judge files without a store.
     Scan(scan::Args),
+    /// Show why a rule fires on a document, or why not.
+    Explain(explain::Args),
     /// Search the store.
     Search(search::Args),
     /// Check configuration, rules, blacklist and modules; name every problem.
@@ -167,6 +170,7 @@ impl Cli {
             Command::Sweep(args) => sweep::run(&args, config, output),
             Command::Run(args) => run::run(&args, config),
             Command::Scan(args) => scan::run(&args, config, output),
+            Command::Explain(args) => explain::run(&args, config, output),
             Command::Search(args) => search::run(&args, config, self.output),
             Command::Status(args) => status::run(&args, config, output),
             Command::Rules(args) => rules::run(&args, config, output),

@@ -10,7 +10,7 @@ use crate::alert::{AlertLevel, Level};
 use crate::document::{DocumentId, Version};
 
 /// One piece of text that made a detector speak.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
     /// The selection of the rule that held, or what else the detector calls its reason.
     pub selection: String,
@@ -21,6 +21,37 @@ pub struct Evidence {
     /// Where in `value` the matching text begins and how long it is, in bytes of UTF-8;
     /// `None` where the whole value, or its absence, is meant.
     pub span: Option<(usize, usize)>,
+    /// How many bytes of the field's value stand before `value`: `cut_before + span.0` is the place
+    /// in the document.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub cut_before: usize,
+    /// What the match says in plain text, where the rule looks for an encoded one (`base64`,
+    /// `base64offset`, `wide`, `utf16`) or another spelling (`windash`).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub decoded: Option<Decoded>,
+}
+
+/// An encoded text in plain text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Decoded {
+    /// What stands around the match, decoded, cut as values are; of `windash` as the rule has it.
+    pub text: String,
+    /// Where in `text` what the rule looks for begins and how long it is, in bytes of UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub span: Option<(usize, usize)>,
+}
+
+impl Decoded {
+    /// The text, cut to what is kept.
+    pub fn new(text: &str, span: Option<(usize, usize)>) -> Self {
+        let (text, span, _) = cut(text, span);
+        Self { text, span }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl Evidence {
@@ -31,21 +62,24 @@ impl Evidence {
     /// Evidence with the value cut to what is kept, around the span (whose ends are boundaries of
     /// characters).
     pub fn new(selection: &str, field: &str, value: &str, span: Option<(usize, usize)>) -> Self {
-        let (value, span) = cut(value, span);
+        let (value, span, cut_before) = cut(value, span);
         Self {
             selection: selection.to_owned(),
             field: field.to_owned(),
             value,
             span,
+            cut_before,
+            decoded: None,
         }
     }
 }
 
-/// The value, cut to [`Evidence::MAX_VALUE`] bytes around the span, and the span in what is left.
-fn cut(value: &str, span: Option<(usize, usize)>) -> (String, Option<(usize, usize)>) {
+/// The value, cut to [`Evidence::MAX_VALUE`] bytes around the span, the span in what is left, and
+/// how many bytes stand before it.
+fn cut(value: &str, span: Option<(usize, usize)>) -> (String, Option<(usize, usize)>, usize) {
     let max = Evidence::MAX_VALUE;
     if value.len() <= max {
-        return (value.to_owned(), span);
+        return (value.to_owned(), span, 0);
     }
     let (start, len) = span.unwrap_or((0, 0));
     let around = max.saturating_sub(len) / 2;
@@ -60,7 +94,7 @@ fn cut(value: &str, span: Option<(usize, usize)>) -> (String, Option<(usize, usi
             kept.floor_char_boundary((start + len).min(kept.len())) - start,
         )
     });
-    (kept, span)
+    (kept, span, first)
 }
 
 /// What the second engine, sigma-rust, says of a finding.
@@ -291,8 +325,9 @@ mod tests {
             behind in 0usize..3000,
         ) {
             let value = format!("{}{found}{}", "é".repeat(before), "x".repeat(behind));
-            let (kept, span) = cut(&value, Some((before * 2, found.len())));
+            let (kept, span, first) = cut(&value, Some((before * 2, found.len())));
             let (start, len) = span.unwrap();
+            prop_assert_eq!(first + start, before * 2);
             prop_assert!(kept.len() <= Evidence::MAX_VALUE);
             prop_assert_eq!(&kept[start..start + len], found.as_str());
         }
@@ -301,7 +336,7 @@ mod tests {
         fn any_span_is_survived(value in "\\PC{0,2000}", start in 0usize..4000, len in 0usize..4000) {
             let start = value.floor_char_boundary(start.min(value.len()));
             let end = value.floor_char_boundary((start + len).min(value.len()));
-            let (kept, span) = cut(&value, Some((start, end - start)));
+            let (kept, span, _) = cut(&value, Some((start, end - start)));
             let (start, len) = span.unwrap();
             prop_assert!(kept.get(start..start + len).is_some());
         }

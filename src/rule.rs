@@ -2,12 +2,14 @@
 //! with a digest. A rule that cannot be used is a [`Problem`] and stops nothing. Reads files while
 //! loading and at no other time; never looks at a document.
 
+pub mod coding;
 pub mod condition;
 pub mod detection;
 pub mod filter;
 pub mod header;
 mod loader;
 pub mod modifier;
+pub mod outline;
 pub mod pattern;
 pub mod placeholder;
 pub mod predicate;
@@ -20,6 +22,7 @@ use std::sync::Arc;
 use crate::alert::Level;
 use crate::problem::Problem;
 use crate::taxonomy::{Fields, LogSource};
+use coding::Codings;
 use loader::Loader;
 use predicate::Atom;
 use tree::{Selection, Tree};
@@ -55,7 +58,9 @@ pub struct Rule {
     pub selections: Vec<Selection>,
     /// What must hold, its filters included.
     pub condition: Tree,
-    /// Its `detection` as JSON: every scalar a string or null, keys sorted.
+    /// What became of its values in those of its atoms that say something else.
+    pub codings: Codings,
+    /// Its `detection` as JSON, in its own order: every scalar a string or null.
     pub detection: Box<str>,
     /// The filters that were added to it, each as a detection in the same JSON.
     pub filters: Vec<Arc<str>>,

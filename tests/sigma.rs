@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "tests end by panicking")]
 
+mod evidence;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -364,50 +366,6 @@ fn a_rule_sees_only_its_own_log_source() {
             .len(),
         0
     );
-}
-
-#[test]
-fn evidence_names_selection_field_and_place() {
-    let detection = "tool: {Image|endswith: '\\rundll32.exe'}\nwhat: {CommandLine|contains|all: [comsvcs, dump]}\nfilter: {User: SYSTEM}\ncondition: tool and what and not filter";
-    let mut bench = Bench::new(&rule(detection));
-    let padding = "x".repeat(40_000);
-    let command = format!("{padding} COMSVCS.dll {padding}");
-    let findings =
-        bench.findings(json!({"Image": "C:\\RUNDLL32.exe", "CommandLine": command + "MiniDump"}));
-    let shown: Vec<String> = findings[0]
-        .evidence
-        .iter()
-        .map(|e| {
-            let (start, len) = e.span.unwrap();
-            assert!(e.value.len() <= 1024);
-            format!(
-                "{}/{}/{}",
-                e.selection,
-                e.field,
-                &e.value[start..start + len]
-            )
-        })
-        .collect();
-    assert_eq!(
-        shown,
-        [
-            "tool/Image/\\RUNDLL32.exe",
-            "what/CommandLine/COMSVCS",
-            "what/CommandLine/Dump"
-        ]
-    );
-    assert_eq!(findings[0].second_opinion, Some(SecondOpinion::Agrees));
-}
-
-#[test]
-fn a_decoded_match_shows_the_encoded_text() {
-    let mut bench = Bench::new(&rule(
-        "sel: {CommandLine|base64offset|contains: secret}\ncondition: sel",
-    ));
-    let findings = bench.findings(json!({"CommandLine": "-enc eHNlY3JldA=="}));
-    let evidence = &findings[0].evidence[0];
-    let (start, len) = evidence.span.unwrap();
-    assert_eq!(&evidence.value[start..start + len], "NlY3Jld");
 }
 
 /// It takes time for each character and each pattern; a script of a megabyte would hold all up.

@@ -38,7 +38,7 @@ fn finding(detector: &str, rule: &str, alert_level: AlertLevel, value: &str) -> 
             selection: "word".into(),
             field: "CommandLine".into(),
             value: value.into(),
-            span: None,
+            ..Evidence::default()
         }],
         second_opinion: None,
     }

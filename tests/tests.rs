@@ -10,6 +10,7 @@
 
 mod cli;
 mod elastic_faults;
+mod explain;
 mod input;
 mod lateral_commands;
 mod modules;

@@ -74,7 +74,7 @@ pub fn headline(finding: &Finding) -> String {
     line
 }
 
-/// Field and value, with what matched in bold.
+/// Field and value, with what matched in bold, and what an encoded match says.
 pub fn evidence_line(evidence: &Evidence, width: usize) -> String {
     let name = if evidence.field.is_empty() {
         &evidence.selection
@@ -83,11 +83,16 @@ pub fn evidence_line(evidence: &Evidence, width: usize) -> String {
     };
     let name = format!("{}: ", text::clean(name));
     let room = width.saturating_sub(name.chars().count()).max(20);
-    format!(
-        "{}{}",
-        text::paint(text::DIM, name),
-        text::excerpt(evidence, room)
-    )
+    let mut line = text::paint(text::DIM, name);
+    if evidence.value.is_empty() {
+        line += &text::paint(text::DIM, "absent or empty");
+    }
+    line += &text::marked(&evidence.value, evidence.span, room);
+    if let Some(decoded) = &evidence.decoded {
+        let decoded = text::marked(&decoded.text, decoded.span, room);
+        line += &text::paint(text::DIM, format!(" = '{decoded}'"));
+    }
+    line
 }
 
 /// `warning:` in its colour.

@@ -10,7 +10,6 @@ use comfy_table::presets;
 use comfy_table::{ContentArrangement, Table};
 
 use crate::alert::AlertLevel;
-use crate::finding::Evidence;
 
 /// The same text with everything that could steer a terminal, hide or reorder text made visible:
 /// control characters, bidirectional overrides, invisible and private-use characters.
@@ -56,18 +55,22 @@ pub fn cut(text: &str, most: usize) -> String {
     short
 }
 
-/// The part of the evidence's value around what matched, in at most about `most` characters.
-pub fn excerpt(evidence: &Evidence, most: usize) -> String {
-    let value = &*evidence.value;
-    if value.chars().count() <= most {
-        return clean(value).into_owned();
-    }
-    let start = evidence.span.map_or(0, |(start, _)| start);
-    let lead = value.get(..start).map_or(0, |head| head.chars().count());
-    let skip = lead.saturating_sub(most / 3);
-    let part: String = value.chars().skip(skip).collect();
-    let head = if skip > 0 { "…" } else { "" };
-    clean(&format!("{head}{}", cut(&part, most))).into_owned()
+/// The text with the part that matched, if it is a part, in bold; cut around it to about so many
+/// characters.
+pub fn marked(value: &str, span: Option<(usize, usize)>, most: usize) -> String {
+    let Some((start, length)) = span else {
+        return cut(&clean(value), most);
+    };
+    let (head, rest) = value.split_at(value.floor_char_boundary(start));
+    let (found, tail) = rest.split_at(rest.floor_char_boundary(length));
+    let found = cut(&clean(found), most);
+    let room = most.saturating_sub(found.chars().count());
+    let before = head.chars().count();
+    let skip = before.saturating_sub((room / 2).max(room.saturating_sub(tail.chars().count())));
+    let lead = if skip > 0 { "…" } else { "" };
+    let shown: String = head.chars().skip(skip).collect();
+    let tail = cut(&clean(tail), room.saturating_sub(before - skip).max(1));
+    format!("{lead}{}{}{tail}", clean(&shown), paint(BOLD, found))
 }
 
 /// A moment as people read it, in UTC.
@@ -174,19 +177,16 @@ mod tests {
     }
 
     #[test]
-    fn an_excerpt_shows_the_match() {
-        let value = format!("{}mimikatz{}", "a".repeat(500), "b".repeat(500));
-        let evidence = Evidence {
-            selection: "s".into(),
-            field: "CommandLine".into(),
-            value,
-            span: Some((500, 8)),
-        };
-        let excerpt = excerpt(&evidence, 60);
-        assert!(
-            excerpt.contains("mimikatz") && excerpt.chars().count() <= 62,
-            "{excerpt}"
-        );
+    fn what_matched_is_shown_whatever_stands_around_it() {
+        for (before, behind) in [(500, 500), (0, 500), (500, 0), (3, 3)] {
+            let value = format!("{}mimi\u{1b}katz{}", "a".repeat(before), "b".repeat(behind));
+            let shown = marked(&value, Some((before, 9)), 60);
+            let bold = paint(BOLD, "mimi\\u{1b}katz");
+            assert!(shown.contains(&bold), "{shown:?}");
+            let plain = shown.replace(&bold, "mimikatz");
+            assert!(plain.chars().count() <= 62, "{plain}");
+        }
+        assert_eq!(marked("abc", None, 60), "abc");
     }
 
     #[test]

@@ -196,7 +196,7 @@ impl ModuleDetector {
                 selection: "reason".to_owned(),
                 field: String::new(),
                 value: hit.reason.clone(),
-                span: None,
+                ..Evidence::default()
             });
         }
         for said in &hit.evidence {
@@ -208,6 +208,7 @@ impl ModuleDetector {
                 field: fields.get(field).cloned().unwrap_or_default(),
                 value,
                 span,
+                ..Evidence::default()
             });
         }
         let level = level(hit.level);

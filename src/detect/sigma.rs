@@ -4,6 +4,7 @@
 
 pub mod cost;
 mod evidence;
+pub mod explain;
 mod index;
 mod pivot;
 mod scratch;

@@ -2,6 +2,7 @@
 //! [`Tree`]. What cannot be compiled is an [`Unusable`] with its line; nothing is ever dropped
 //! from a detection in silence, since a rule that asks less finds too much.
 
+use super::coding::Codings;
 use super::condition;
 use super::modifier::{Kind, Modifiers};
 use super::pattern;
@@ -45,6 +46,7 @@ pub struct Compiler<'a> {
     pub fields: &'a mut Fields,
     /// The atoms of all rules.
     pub atoms: &'a mut Atoms,
+    codings: Codings,
     left: usize,
 }
 
@@ -54,8 +56,14 @@ impl<'a> Compiler<'a> {
         Self {
             fields,
             atoms,
+            codings: Codings::default(),
             left: MAX_ATOMS,
         }
+    }
+
+    /// What became of values in those of the atoms since it was asked last that say something else.
+    pub fn codings(&mut self) -> Codings {
+        std::mem::take(&mut self.codings)
     }
 
     /// Compiles a detection: its selections, and its condition over them.
@@ -129,7 +137,7 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn field(&mut self, entry: &Entry) -> Result<Tree, Unusable> {
+    pub(super) fn field(&mut self, entry: &Entry) -> Result<Tree, Unusable> {
         let mut words = entry.key.split('|');
         let name = words.next().unwrap_or_default();
         let modifiers = Modifiers::parse(words, entry.line)?;
@@ -180,7 +188,7 @@ impl<'a> Compiler<'a> {
         })
     }
 
-    fn value(
+    pub(super) fn value(
         &mut self,
         field: Option<FieldId>,
         modifiers: &Modifiers,
@@ -241,9 +249,13 @@ impl<'a> Compiler<'a> {
         let before = matches!(how, How::Contains | How::EndsWith);
         let behind = matches!(how, How::Contains | How::StartsWith);
         let mut parts = Vec::new();
-        for tokens in modifiers.spellings(text, line)? {
+        for (tokens, coding) in modifiers.spellings(text, line)? {
             let tokens = pattern::open(tokens, before, behind);
-            parts.push(self.atom(field, Predicate::text(tokens, modifiers.cased), line)?);
+            let atom = self.atom(field, Predicate::text(tokens, modifiers.cased), line)?;
+            if let (Tree::Atom(id), Some(coding)) = (&atom, coding) {
+                self.codings.add(*id, coding);
+            }
+            parts.push(atom);
         }
         Ok(Tree::any(parts))
     }

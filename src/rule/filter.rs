@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::coding::Codings;
 use super::detection::{Compiler, Unusable};
 use super::header::{self, Header};
 use super::placeholder::Placeholders;
@@ -20,6 +21,7 @@ pub(super) struct Filter {
     rules: Rules,
     selections: Vec<Selection>,
     condition: Tree,
+    codings: Codings,
     /// As a detection, in the JSON of rules.
     detection: Arc<str>,
     hash: [u8; 32],
@@ -63,7 +65,8 @@ impl Filter {
             rules,
             selections,
             condition,
-            detection: json.into(),
+            codings: compiler.codings(),
+            detection: header::as_written(&detection).into(),
             hash,
         })
     }
@@ -132,6 +135,7 @@ impl Filter {
         rule.selections.extend(self.selections.iter().cloned());
         let own = std::mem::replace(&mut rule.condition, Tree::All(Vec::new()));
         rule.condition = Tree::all(vec![own, self.condition.clone().behind(first)]);
+        rule.codings.extend(&self.codings);
         rule.filters.push(Arc::clone(&self.detection));
     }
 }

@@ -170,6 +170,43 @@ fn techniques(node: &Node) -> Vec<String> {
     found
 }
 
+/// A part of a rule as JSON, in its own order: every scalar a string or null.
+pub fn as_written(node: &Node) -> String {
+    fn write(node: &Node, out: &mut String) {
+        match &node.value {
+            Value::List(items) => {
+                out.push('[');
+                for (number, item) in items.iter().enumerate() {
+                    out.push_str(if number > 0 { "," } else { "" });
+                    write(item, out);
+                }
+                out.push(']');
+            }
+            Value::Map(entries) => {
+                out.push('{');
+                for (number, entry) in entries.iter().enumerate() {
+                    out.push_str(if number > 0 { "," } else { "" });
+                    text(&entry.key, out);
+                    out.push(':');
+                    write(&entry.value, out);
+                }
+                out.push('}');
+            }
+            _ => match node.scalar() {
+                Some(scalar) => text(scalar, out),
+                None => out.push_str("null"),
+            },
+        }
+    }
+    fn text(text: &str, out: &mut String) {
+        // Text can always be written as JSON.
+        out.push_str(&serde_json::to_string(text).unwrap_or_default());
+    }
+    let mut out = String::new();
+    write(node, &mut out);
+    out
+}
+
 /// A part of a rule as JSON: every scalar a string or null, keys sorted. Equal texts ask the same.
 pub fn canonical(node: &Node) -> String {
     fn json(node: &Node) -> Json {

@@ -181,8 +181,9 @@ impl<'f> Loader<'f> {
             )
             .help("the first one counts; give this one an id of its own"));
         }
-        let (selections, condition) =
-            Compiler::new(self.fields, &mut self.atoms).detection(detection)?;
+        let mut compiler = Compiler::new(self.fields, &mut self.atoms);
+        let (selections, condition) = compiler.detection(detection)?;
+        let codings = compiler.codings();
         self.hashes.push(header.hash(&id, &json));
         self.ids.insert(id.clone(), self.rules.len());
         self.rules.push(Rule {
@@ -197,7 +198,8 @@ impl<'f> Loader<'f> {
             line: node.line,
             selections,
             condition,
-            detection: json.into(),
+            codings,
+            detection: header::as_written(detection).into(),
             filters: Vec::new(),
         });
         Ok(())

@@ -1,6 +1,7 @@
 //! What stands behind a field's name: `contains`, `re`, `windash` and so on. Says how a value is
 //! meant; compiles nothing. A combination that would be read otherwise than it is meant is refused.
 
+use super::coding::Coding;
 use super::detection::Unusable;
 use super::pattern::{self, Encoding, Token};
 use super::predicate::{Compare, How, Unit};
@@ -22,6 +23,9 @@ pub enum Kind {
     /// `fieldref`
     Reference,
 }
+
+/// A text that a value stands for, and what became of the value in it, if anything did.
+pub type Spelling = (Vec<Token>, Option<Coding>);
 
 /// Every modifier that is known.
 const MODIFIERS: [&str; 34] = [
@@ -252,18 +256,22 @@ impl Modifiers {
         }
     }
 
-    /// All texts that a value stands for.
+    /// All texts that a value stands for, with what became of it in each.
     ///
     /// # Errors
     /// It cannot be spelt so; with the line that is given.
-    pub fn spellings(&self, text: &str, line: usize) -> Result<Vec<Vec<Token>>, Unusable> {
+    pub fn spellings(&self, text: &str, line: usize) -> Result<Vec<Spelling>, Unusable> {
         if self.windash {
             let variants = pattern::windash(text).map_err(|why| Unusable::new(line, why))?;
-            return Ok(variants.iter().map(|v| pattern::tokens(v)).collect());
+            let coding = |variant: &String| (variant != text).then(|| Coding::Dashes(text.into()));
+            return Ok(variants
+                .iter()
+                .map(|variant| (pattern::tokens(variant), coding(variant)))
+                .collect());
         }
         let tokens = pattern::tokens(text);
         if !self.base64 && !self.base64_offset {
-            return Ok(vec![tokens]);
+            return Ok(vec![(tokens, None)]);
         }
         let Some(plain) = pattern::plain(&tokens).filter(|plain| !plain.is_empty()) else {
             return Err(
@@ -273,13 +281,20 @@ impl Modifiers {
         };
         let bytes = self.encoding.bytes(plain);
         let encoded = if self.base64 {
-            vec![pattern::base64(&bytes)]
+            vec![(0, pattern::base64(&bytes))]
         } else {
             pattern::base64_offsets(&bytes)
         };
         Ok(encoded
             .into_iter()
-            .map(|text| vec![Token::Text(text)])
+            .map(|(shift, text)| {
+                let coding = Coding::Base64 {
+                    encoding: self.encoding,
+                    shift,
+                    length: bytes.len(),
+                };
+                (vec![Token::Text(text)], Some(coding))
+            })
             .collect())
     }
 }

@@ -154,6 +154,59 @@ pub fn matches(tokens: &[Token], text: &str) -> bool {
     }
 }
 
+/// Where in a text that the tokens describe their pieces stand, from the first to the last: first
+/// byte and length. `None` if the whole text is meant.
+pub fn stretch(tokens: &[Token], text: &str) -> Option<(usize, usize)> {
+    let open_before = tokens.first() == Some(&Token::Many);
+    let open_behind = tokens.last() == Some(&Token::Many);
+    if !open_before && !open_behind {
+        return None;
+    }
+    let pieces = tokens.split(|token| *token == Token::Many);
+    let mut pieces = pieces.filter(|piece| !piece.is_empty()).peekable();
+    let (mut start, mut end) = (None, 0);
+    while let Some(piece) = pieces.next() {
+        let at = if start.is_none() && !open_before {
+            0
+        } else if pieces.peek().is_none() && !open_behind {
+            at_end(piece, text)?
+        } else {
+            let rest = text.get(end..)?;
+            let mut starts = rest.char_indices().map(|(at, _)| end + at);
+            starts.find(|at| length(piece, text, *at).is_some())?
+        };
+        start.get_or_insert(at);
+        end = at + length(piece, text, at)?;
+    }
+    start.map(|start| (start, end - start))
+}
+
+/// How many bytes of the text a piece without `*` takes at that place.
+fn length(piece: &[Token], text: &str, start: usize) -> Option<usize> {
+    let mut at = start;
+    for token in piece {
+        let rest = text.get(at..)?;
+        at += match token {
+            Token::Text(text) => rest.starts_with(text.as_str()).then_some(text.len())?,
+            Token::One => rest.chars().next()?.len_utf8(),
+            Token::Many => 0,
+        };
+    }
+    Some(at - start)
+}
+
+/// Where a piece without `*` stands that ends the text.
+fn at_end(piece: &[Token], text: &str) -> Option<usize> {
+    let chars = |token: &Token| match token {
+        Token::Text(text) => text.chars().count(),
+        Token::One => 1,
+        Token::Many => 0,
+    };
+    let count: usize = piece.iter().map(chars).sum();
+    let last = text.char_indices().rev().nth(count.checked_sub(1)?)?;
+    Some(last.0)
+}
+
 /// The value in each spelling of its dashes: every `-` or `/` that begins an option (no word
 /// before it, a word behind it) stands for all of `-`, `/`, en dash, em dash and horizontal bar.
 ///
@@ -184,7 +237,7 @@ pub fn windash(value: &str) -> Result<Vec<String>, String> {
 }
 
 /// How a text becomes bytes before it is encoded in base64.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Encoding {
     /// As it is.
     Utf8,
@@ -197,6 +250,21 @@ pub enum Encoding {
 }
 
 impl Encoding {
+    /// The text of those bytes; what is none becomes U+FFFD.
+    pub fn text(self, bytes: &[u8]) -> String {
+        let pairs = || {
+            bytes
+                .chunks_exact(2)
+                .filter_map(|pair| pair.try_into().ok())
+        };
+        let units: Vec<u16> = match self {
+            Self::Utf8 => return String::from_utf8_lossy(bytes).into_owned(),
+            Self::Utf16Le | Self::Utf16 => pairs().map(u16::from_le_bytes).collect(),
+            Self::Utf16Be => pairs().map(u16::from_be_bytes).collect(),
+        };
+        String::from_utf16_lossy(&units)
+    }
+
     /// The bytes of that text.
     pub fn bytes(self, text: &str) -> Vec<u8> {
         let units = text.encode_utf16();
@@ -231,19 +299,45 @@ pub fn base64(bytes: &[u8]) -> String {
     out
 }
 
+/// The bytes of base64, padded or not; what is no digit ends it.
+pub fn unbase64(text: &str) -> Vec<u8> {
+    let digit = |byte: u8| match byte {
+        b'A'..=b'Z' => Some(byte - b'A'),
+        b'a'..=b'z' => Some(byte - b'a' + 26),
+        b'0'..=b'9' => Some(byte - b'0' + 52),
+        b'+' => Some(62),
+        b'/' => Some(63),
+        _ => None,
+    };
+    let (mut out, mut bits, mut count) = (Vec::new(), 0u32, 0);
+    for value in text.bytes().map_while(digit) {
+        bits = bits << 6 | u32::from(value);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            out.extend((bits >> count).to_le_bytes().first());
+        }
+    }
+    out
+}
+
+/// How many digits of its group of four a text leaves out that begins so many bytes into its group
+/// of three.
+pub const SKIPPED: [usize; 3] = [0, 2, 3];
+
 /// What those bytes become in base64 wherever they begin in a longer text: one text for each of
 /// the three alignments, without the digits that depend on the neighbours. Empty ones are left
-/// out.
-pub fn base64_offsets(bytes: &[u8]) -> Vec<String> {
+/// out. With each how many bytes stand before it in its group of three.
+pub fn base64_offsets(bytes: &[u8]) -> Vec<(usize, String)> {
     (0..3usize)
         .filter_map(|shift| {
             let mut shifted = vec![b' '; shift];
             shifted.extend_from_slice(bytes);
             let encoded = base64(&shifted);
-            let start = [0, 2, 3][shift];
+            let start = SKIPPED[shift];
             let cut = [0, 3, 2][shifted.len() % 3];
             let kept = encoded.get(start..encoded.len().saturating_sub(cut))?;
-            (!kept.is_empty()).then(|| kept.to_owned())
+            (!kept.is_empty()).then(|| (shift, kept.to_owned()))
         })
         .collect()
 }
@@ -329,10 +423,25 @@ mod tests {
         for before in ["", "x", "xy", "xyz"] {
             let whole = base64(format!("{before}secret word!").as_bytes());
             let offsets = base64_offsets(b"secret word");
-            assert!(offsets.iter().any(|o| whole.contains(o)), "{before}");
+            assert!(offsets.iter().any(|(_, o)| whole.contains(o)), "{before}");
         }
         assert_eq!(Encoding::Utf16Le.bytes("a"), [b'a', 0]);
         assert_eq!(Encoding::Utf16.bytes("a"), [0xff, 0xfe, b'a', 0]);
+    }
+
+    #[test]
+    fn the_pieces_of_a_wildcard_are_found_where_they_stand() {
+        for (pattern, text, expected) in [
+            ("*b?d*", "abbcd.", Some("bcd")),
+            ("a*c*", "abcabc", Some("abc")),
+            ("*a?", "a1éaé", Some("aé")),
+            ("*a*e", "xaxexe", Some("axexe")),
+            ("a?c", "abc", None),
+        ] {
+            let found = stretch(&tokens(pattern), text);
+            let shown = found.map(|(start, len)| &text[start..start + len]);
+            assert_eq!(shown, expected, "{pattern} on {text}");
+        }
     }
 
     proptest! {
@@ -340,6 +449,17 @@ mod tests {
         fn a_part_stays_a_part_when_folded(a in "\\PC{0,6}", b in "\\PC{0,6}", c in "\\PC{0,6}") {
             let whole = fold(&(a + &b + &c));
             prop_assert!(whole.contains(&fold(&b)));
+        }
+
+        #[test]
+        fn whatever_matches_has_its_pieces_somewhere(pattern in "[aé*?]{1,6}", text in "[aéb]{0,8}") {
+            let tokens = tokens(&pattern);
+            let open = pattern.starts_with('*') || pattern.ends_with('*');
+            if open && pattern.contains(['a', 'é', '?']) && matches(&tokens, &text) {
+                let (start, len) = stretch(&tokens, &text).unwrap();
+                let inner = pattern.trim_matches('*');
+                prop_assert!(fits(inner, &text[start..start + len]), "{inner} {text} {start} {len}");
+            }
         }
 
         #[test]

@@ -382,6 +382,15 @@ impl Predicate {
                     pattern::unfold(value, start, text.len())
                 })
             }
+            Self::Wildcard { tokens, cased } => {
+                let seen = if *cased { value } else { folded };
+                let (start, len) = pattern::stretch(tokens, seen)?;
+                Some(if *cased {
+                    (start, len)
+                } else {
+                    pattern::unfold(value, start, len)
+                })
+            }
             Self::Regex(expression) => {
                 let found = expression.0.find(value)?;
                 Some((found.start(), found.len()))

@@ -3,12 +3,15 @@
 
 use super::scratch::{Asked, Scratch};
 use crate::finding::Evidence;
-use crate::rule::predicate::{Atom, Predicate};
+use crate::rule::predicate::{AtomId, Predicate};
 use crate::rule::tree::Tree;
-use crate::taxonomy::Event;
+use crate::taxonomy::{Event, FieldId};
 
-/// So many pieces say enough.
-const MAX_PIECES: usize = 16;
+/// So many pieces of one selection, and of all of them, say enough; each selection that held has
+/// one, up to a last limit.
+const MAX_OF_SELECTION: usize = 8;
+const MAX_PIECES: usize = 24;
+const MAX_SELECTIONS: usize = 64;
 
 /// The evidence for a rule that holds for the event. `names` has the Sigma name of each field.
 pub(super) fn collect(
@@ -17,15 +20,27 @@ pub(super) fn collect(
     event: &Event<'_>,
     scratch: &mut Scratch,
 ) -> Vec<Evidence> {
+    of_tree(asked, names, event, scratch, &asked.rule.condition)
+}
+
+/// The evidence for a part of a rule.
+pub(super) fn of_tree(
+    asked: Asked<'_>,
+    names: &[Box<str>],
+    event: &Event<'_>,
+    scratch: &mut Scratch,
+    tree: &Tree,
+) -> Vec<Evidence> {
     let mut walk = Walk {
         asked,
         names,
         event,
         scratch,
         selection: "",
+        first: 0,
         pieces: Vec::new(),
     };
-    walk.tree(&asked.rule.condition);
+    walk.tree(tree);
     walk.pieces
 }
 
@@ -35,33 +50,64 @@ struct Walk<'a> {
     event: &'a Event<'a>,
     scratch: &'a mut Scratch,
     selection: &'a str,
+    /// The first piece of the present selection.
+    first: usize,
     pieces: Vec<Evidence>,
 }
 
 impl<'a> Walk<'a> {
+    fn is_enough(&self) -> bool {
+        let of_selection = self.pieces.len() - self.first;
+        of_selection >= MAX_OF_SELECTION
+            || of_selection > 0 && self.pieces.len() >= MAX_PIECES
+            || self.pieces.len() >= MAX_SELECTIONS
+    }
+
     fn tree(&mut self, tree: &'a Tree) {
-        if self.pieces.len() >= MAX_PIECES || !self.scratch.holds(self.asked, self.event, tree) {
+        let is_next = matches!(tree, Tree::Selection(_));
+        if !is_next && self.is_enough() || !self.scratch.holds(self.asked, self.event, tree) {
             return;
         }
         match tree {
-            Tree::Atom(id) => {
-                if let Some(atom) = self.asked.atoms.get(id.index()) {
-                    self.atom(atom);
+            Tree::Atom(id) => self.atom(*id),
+            Tree::All(parts) | Tree::Any(parts) => parts.iter().for_each(|part| self.tree(part)),
+            // What is not there cannot be shown, only named.
+            Tree::Not(inner) => {
+                if let Tree::Atom(id) = &**inner
+                    && let Some(atom) = self.asked.atoms.get(id.index())
+                    && atom.predicate == Predicate::Exists
+                {
+                    self.push(Evidence::new(
+                        self.selection,
+                        self.name(atom.field),
+                        "",
+                        None,
+                    ));
                 }
             }
-            Tree::All(parts) | Tree::Any(parts) => parts.iter().for_each(|part| self.tree(part)),
-            // What is not there cannot be shown.
-            Tree::Not(_) => {}
             Tree::Selection(number) => {
                 if let Some(selection) = self.asked.rule.selections.get(*number) {
                     self.selection = &selection.name;
+                    self.first = self.pieces.len();
                     self.tree(&selection.tree);
+                    if self.pieces.len() == self.first && !self.is_enough() {
+                        self.push(Evidence::new(self.selection, "", "", None));
+                    }
                 }
             }
         }
     }
 
-    fn atom(&mut self, atom: &Atom) {
+    fn name(&self, field: Option<FieldId>) -> &'a str {
+        let name = field.and_then(|field| self.names.get(field.index()));
+        name.map_or("", |name| name)
+    }
+
+    fn atom(&mut self, id: AtomId) {
+        let asked = self.asked;
+        let Some(atom) = asked.atoms.get(id.index()) else {
+            return;
+        };
         let (value, span) = match (&atom.predicate, atom.field) {
             (Predicate::Reference { .. }, Some(field)) => {
                 (self.event.text(field).unwrap_or_default(), None)
@@ -71,8 +117,15 @@ impl<'a> Walk<'a> {
                 None => ("", None),
             },
         };
-        let name = atom.field.and_then(|field| self.names.get(field.index()));
-        let piece = Evidence::new(self.selection, name.map_or("", |n| n), value, span);
+        let mut piece = Evidence::new(self.selection, self.name(atom.field), value, span);
+        if let Some(coding) = asked.rule.codings.of(id) {
+            let whole = (0, value.len());
+            piece.decoded = coding.decode(value, span.unwrap_or(whole));
+        }
+        self.push(piece);
+    }
+
+    fn push(&mut self, piece: Evidence) {
         if !self.pieces.contains(&piece) {
             self.pieces.push(piece);
         }
