@@ -7,6 +7,7 @@ pub mod condition;
 pub mod detection;
 pub mod filter;
 pub mod header;
+pub mod lint;
 mod loader;
 pub mod modifier;
 pub mod outline;

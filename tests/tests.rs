@@ -15,6 +15,7 @@ mod input;
 mod lateral_commands;
 mod modules;
 mod rule_commands;
+mod rule_writers;
 mod rules;
 mod sigma;
 mod sigma_corpus;

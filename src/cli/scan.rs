@@ -1,4 +1,7 @@
-//! `picket scan`: judges files without a store, the fast path of somebody who answers an incident.
+//! `picket scan`: judges files without a store, the fast path of somebody who answers an incident;
+//! and tells beforehand what rules would raise.
+
+mod baseline;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
@@ -9,6 +12,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Instant;
 
+use self::baseline::Baseline;
 use super::arsenal::Arsenal;
 use super::finding::{FindingLine, warning};
 use super::story::Story;
@@ -33,10 +37,11 @@ const BATCH: usize = 1_024;
 Examples:
   picket scan Security.evtx Microsoft-Windows-Sysmon%4Operational.evtx
   picket scan evidence/ --rules sigma/rules/windows -o ndjson > findings.ndjson
-  zcat events.json.gz | picket scan - --exit-code")]
+  zcat events.json.gz | picket scan - --exit-code
+  picket scan --baseline --since 30d --rules new-rules/   what would these have raised?")]
 pub struct Args {
     /// .evtx, JSON, NDJSON, CSV; plain, .gz or .zip; folders; - for NDJSON on standard input.
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required_unless_present = "baseline", value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Use these rules instead of the configured ones.
     #[arg(long, value_name = "PATH")]
@@ -53,6 +58,13 @@ pub struct Args {
     /// Show findings that ask for no AlertLevel too (they are always in JSON).
     #[arg(long)]
     all: bool,
+    /// Tell what each rule would have raised, and how much noise that is: on the files, or without
+    /// any on what the store holds. Writes nothing.
+    #[arg(long)]
+    baseline: bool,
+    /// Of the store, only what is not older than that (30m, 12h, 30d).
+    #[arg(long, value_name = "SPAN", value_parser = super::sweep::span, requires = "baseline", conflicts_with = "files")]
+    since: Option<std::time::Duration>,
     /// End with 1 if anything was found.
     #[arg(long)]
     exit_code: bool,
@@ -66,11 +78,18 @@ pub fn run(args: &Args, mut config: Config, output: Output) -> Result<Exit, Fail
     config.blacklist = args.blacklist.clone().or(config.blacklist);
     config.modules = args.modules.clone().or(config.modules);
     super::arsenal::placeholders(&mut config, &args.placeholders)?;
-    let arsenal = Arsenal::load(&config)?;
+    let mut arsenal = Arsenal::load(&config)?;
     arsenal.warn(5);
+    if args.baseline {
+        arsenal.judge = arsenal.judge.afresh();
+    }
     let inputs = super::load::inputs(&args.files)?;
     let begun = Instant::now();
     let mut scan = Scan::new(&arsenal, output, args.all);
+    scan.baseline = args.baseline.then(Baseline::default);
+    if args.files.is_empty() {
+        super::rules::stored::read(&config, args.since, |page| scan.batch(page))?;
+    }
     let progress = Progress::default();
     let problems = std::thread::scope(|scope| {
         let (batches, received) = sync_channel(2);
@@ -90,6 +109,9 @@ pub fn run(args: &Args, mut config: Config, output: Output) -> Result<Exit, Fail
     scan.finish()?;
     let unreadable = progress.unreadable.load(Ordering::Relaxed);
     super::load::warn(&problems, unreadable, "could not be read");
+    if let Some(baseline) = &scan.baseline {
+        baseline.print(output, arsenal.rules, scan.counts.documents)?;
+    }
     let took = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
     summary(&scan, unreadable, &arsenal, took);
     Ok(if args.exit_code && scan.findings > 0 {
@@ -139,6 +161,7 @@ struct Scan {
     output: Output,
     all: bool,
     story: Story,
+    baseline: Option<Baseline>,
     lines: Vec<String>,
     counts: Counts,
     findings: u64,
@@ -156,6 +179,7 @@ impl Scan {
             output,
             all,
             story: Story::default(),
+            baseline: None,
             lines: Vec::new(),
             counts: Counts::default(),
             findings: 0,
@@ -167,6 +191,9 @@ impl Scan {
     }
 
     fn batch(&mut self, documents: &[Document]) -> Result<(), Failure> {
+        if let Some(baseline) = &mut self.baseline {
+            baseline.see(documents);
+        }
         let mut judged = self.panel.page(documents);
         self.counts.add(&judged.counts);
         self.problems.append(&mut judged.problems);
@@ -197,6 +224,10 @@ impl Scan {
                 && (self.awaited.get_mut(&verdict.document))
                     .is_some_and(|counted| std::mem::replace(counted, true));
             self.alerts += u64::from(is_alert && !is_counted);
+            if let Some(baseline) = &mut self.baseline {
+                baseline.add(verdict);
+                continue;
+            }
             if self.output == Output::Table {
                 self.story.add(verdict);
                 continue;
@@ -227,6 +258,7 @@ impl Scan {
         }
         let mut out = anstream::stdout().lock();
         match self.output {
+            _ if self.baseline.is_some() => {}
             Output::Table => self.story.print(&mut out, self.all)?,
             Output::Json => writeln!(out, "[{}]", self.lines.join(",\n"))?,
             Output::Ndjson => {}

@@ -61,7 +61,8 @@ pub fn chosen<'c>(config: &'c Config, name: Option<&str>) -> Result<Vec<&'c Swee
     Ok(chosen)
 }
 
-fn span(text: &str) -> Result<Duration, String> {
+/// A span of time as the command line takes it.
+pub fn span(text: &str) -> Result<Duration, String> {
     crate::config::span(text).ok_or_else(|| "write a span as 30m, 12h or 7d".to_owned())
 }
 

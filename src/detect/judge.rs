@@ -227,6 +227,13 @@ impl Judge {
         self
     }
 
+    /// The same judge, to which no document counts as judged before: for trying rules out.
+    #[must_use]
+    pub fn afresh(mut self) -> Self {
+        self.digest = "afresh".into();
+        self
+    }
+
     /// Digest of rules, blacklist and modules.
     pub fn digest(&self) -> &Arc<str> {
         &self.digest

@@ -7,6 +7,7 @@ mod evidence;
 pub mod explain;
 mod index;
 mod pivot;
+pub mod reach;
 mod scratch;
 mod second;
 mod seen;

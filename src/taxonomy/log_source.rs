@@ -124,6 +124,36 @@ pub fn known(rule: &LogSource) -> bool {
     }
 }
 
+/// The channels, with the event ids that count where not all do, whose documents have that log
+/// source; none if it names no category and no service that is known.
+pub fn collected_as(rule: &LogSource) -> Vec<(&'static str, Option<u32>)> {
+    let rows = |kind, name| {
+        TEXT.lines().filter_map(move |line| {
+            let mut columns = line.split('\t');
+            let is_meant = columns.next() == Some(kind) && columns.next() == Some(name);
+            let channel = columns.next().filter(|_| is_meant)?;
+            Some((channel, columns.next().and_then(|id| id.parse().ok())))
+        })
+    };
+    let service = rule.service.as_deref();
+    let channels: Vec<&str> = service
+        .into_iter()
+        .flat_map(|name| rows("service", name))
+        .map(|row| row.0)
+        .collect();
+    match rule.category.as_deref() {
+        Some(name) => rows("category", name)
+            .filter(|(channel, _)| service.is_none() || channels.contains(channel))
+            .collect(),
+        None => channels
+            .into_iter()
+            .map(|channel| (channel, None))
+            .collect(),
+    }
+}
+
+const TEXT: &str = include_str!("log_sources.tsv");
+
 /// `log_sources.tsv`, read once. Channels and providers are in lower case.
 #[derive(Default)]
 struct Table {
@@ -135,7 +165,7 @@ struct Table {
     sysmon: u16,
 }
 
-static TABLE: LazyLock<Table> = LazyLock::new(|| Table::read(include_str!("log_sources.tsv")));
+static TABLE: LazyLock<Table> = LazyLock::new(|| Table::read(TEXT));
 
 impl Table {
     fn read(text: &'static str) -> Self {

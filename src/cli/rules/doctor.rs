@@ -1,0 +1,212 @@
+//! `picket rules doctor`: which rules can never fire on what is collected, and what would have to be
+//! collected. Looks at files, or at the store; judges nothing.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::list::log_source;
+use super::recording::{self, Rules};
+use super::stored;
+use crate::cli::sweep::to_json;
+use crate::cli::{Exit, Failure, Output, text};
+use crate::config::Config;
+use crate::detect::sigma::reach::{Reach, Seen};
+use crate::rule::Rule;
+use crate::taxonomy::log_source::{collected_as, why_never};
+use crate::taxonomy::{Event, LogSource, Reader, Slots};
+
+/// What may be said after `picket rules doctor`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  picket rules doctor --since 30d              what the configured store holds
+  picket rules doctor evidence/ --rules sigma/rules/windows
+  picket rules doctor -o ndjson | jq 'select(.reach == \"lacks\")'
+
+A rule may fire if documents of its log source occur and have the fields that it cannot do without;
+that says nothing of whether what it looks for ever happens.")]
+pub struct Args {
+    /// Recordings to look at; without any, the store.
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Look at these rules instead of the configured ones.
+    #[arg(long, value_name = "PATH")]
+    rules: Vec<PathBuf>,
+    /// Of the store, only what is not older than that (30m, 12h, 30d).
+    #[arg(long, value_name = "SPAN", value_parser = crate::cli::sweep::span, conflicts_with = "files")]
+    since: Option<Duration>,
+    /// Show each rule, not only counts.
+    #[arg(long)]
+    all: bool,
+}
+
+/// One rule, as machines read it.
+#[derive(Serialize)]
+struct Row<'a> {
+    rule_id: &'a str,
+    rule: &'a str,
+    path: &'a Path,
+    line: usize,
+    reach: &'static str,
+    log_source: String,
+    /// Documents of its log source.
+    documents: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    lacks: Vec<String>,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, mut config: Config, output: Output) -> Result<Exit, Failure> {
+    let rules = Rules::load(&mut config, &args.rules)?;
+    rules.warn();
+    let mut seen = Seen::default();
+    let documents = if args.files.is_empty() {
+        let reader = Reader::new(&rules.fields);
+        let mut slots = Slots::default();
+        stored::read(&config, args.since, |page| {
+            for document in page {
+                if reader.read(&document.source, &mut slots).is_ok() {
+                    seen.add(&Event::new(document, &slots), &rules.fields);
+                }
+            }
+            Ok(())
+        })?
+    } else {
+        recording::read(&args.files, &rules.fields, |event| {
+            seen.add(event, &rules.fields);
+            Ok(())
+        })?
+    };
+    let told: Vec<(&Rule, Reach)> = rules
+        .set
+        .rules
+        .iter()
+        .map(|rule| (rule, seen.reach(rule, &rules.set, &rules.fields)))
+        .collect();
+    let mut out = anstream::stdout().lock();
+    match output {
+        Output::Json => {
+            let rows: Vec<Row<'_>> = told.iter().map(machine).collect();
+            writeln!(out, "{}", to_json(&rows)?)?;
+        }
+        Output::Ndjson => {
+            for row in told.iter().map(machine) {
+                writeln!(out, "{}", to_json(&row)?)?;
+            }
+        }
+        Output::Table => print(&mut out, &told, documents, args.all)?,
+    }
+    Ok(Exit::Done)
+}
+
+fn machine<'a>((rule, reach): &(&'a Rule, Reach)) -> Row<'a> {
+    let (word, documents, lacks) = match reach {
+        Reach::May(documents) => ("may", *documents, Vec::new()),
+        Reach::Nowhere => ("nowhere", 0, Vec::new()),
+        Reach::NotCollected => ("not_collected", 0, Vec::new()),
+        Reach::Lacks(documents, fields) => ("lacks", *documents, fields.clone()),
+    };
+    Row {
+        rule_id: &rule.id,
+        rule: &rule.title,
+        path: &rule.path,
+        line: rule.line,
+        reach: word,
+        log_source: log_source(&rule.log_source),
+        documents,
+        lacks,
+    }
+}
+
+/// What stands in the way of some rules, and how many of them.
+type Groups<'a> = BTreeMap<(u8, String), Vec<&'a Rule>>;
+
+fn print(
+    out: &mut impl Write,
+    told: &[(&Rule, Reach)],
+    documents: u64,
+    all: bool,
+) -> Result<(), Failure> {
+    let mut groups = Groups::new();
+    let mut may = 0_u64;
+    for (rule, reach) in told {
+        let name = log_source(&rule.log_source);
+        let key = match reach {
+            Reach::May(_) => {
+                may += 1;
+                continue;
+            }
+            Reach::Lacks(_, fields) => {
+                (1, format!("{name}: no document has {}", fields.join(", ")))
+            }
+            Reach::NotCollected => (2, format!("{name}: collect {}", wanted(&rule.log_source))),
+            Reach::Nowhere => (
+                3,
+                format!(
+                    "{name}: {}",
+                    why_never(&rule.log_source).unwrap_or("no document can have this log source")
+                ),
+            ),
+        };
+        groups.entry(key).or_default().push(rule);
+    }
+    let mut sorted: Vec<_> = groups.iter().collect();
+    sorted.sort_by_key(|((kind, _), rules)| (*kind, std::cmp::Reverse(rules.len())));
+    let mut last = 0;
+    for ((kind, what), rules) in sorted {
+        if *kind != last {
+            let heading = [
+                "",
+                "Collected, but without what rules ask for",
+                "Not collected",
+                "Never",
+            ];
+            writeln!(
+                out,
+                "{}",
+                text::paint(text::BOLD, heading[usize::from(*kind)])
+            )?;
+            last = *kind;
+        }
+        writeln!(
+            out,
+            "  {:>5}  {}",
+            text::number(rules.len() as u64),
+            text::clean(what)
+        )?;
+        for rule in rules.iter().filter(|_| all) {
+            let line = format!(
+                "         {} ({}:{})",
+                rule.title,
+                rule.path.display(),
+                rule.line
+            );
+            writeln!(out, "{}", text::paint(text::DIM, text::clean(&line)))?;
+        }
+    }
+    writeln!(
+        out,
+        "{}: {} of {} may fire",
+        text::count(documents, "document"),
+        text::number(may),
+        text::count(told.len() as u64, "rule")
+    )?;
+    Ok(())
+}
+
+/// What would have to be collected for a log source.
+fn wanted(source: &LogSource) -> String {
+    let rows = collected_as(source);
+    if rows.is_empty() {
+        return "windows events".to_owned();
+    }
+    let names = rows.iter().map(|(channel, id)| match id {
+        Some(id) => format!("{channel} {id}"),
+        None => (*channel).to_owned(),
+    });
+    names.collect::<Vec<_>>().join(" or ")
+}
