@@ -229,7 +229,9 @@ async fn mishaps(
         || !enough(&proxy.mishaps.storms, size.storms)
         || !shipped()
     {
-        part += 1;
+        // While the server is away nobody writes, and no kill counts.
+        let away = restarting.is_some();
+        part += usize::from(!away);
         let allowed = (share * part).div_ceil(parts).min(share);
         desk.allowed.store(allowed, Ordering::SeqCst);
         if restarting.as_ref().is_some_and(JoinHandle::is_finished)
@@ -251,12 +253,15 @@ async fn mishaps(
             let spared = chance.below(4) == 0 && sweeps.ends(child, Duration::from_secs(5)).await;
             if !spared && child.try_wait().unwrap().is_none() {
                 child.kill().unwrap();
-                outcome.kills += 1;
-                outcome.at_work += usize::from(sweeps.held(&desk.cluster, child.id()).await);
+                if !away {
+                    outcome.kills += 1;
+                    let held = sweeps.held(&desk.cluster, child.id()).await;
+                    outcome.at_work += usize::from(held);
+                }
             }
             sweeps.ended(child);
         }
-        if part % 10 == 0 {
+        if !away && part % 10 == 0 {
             let (kills, at_work) = (outcome.kills, outcome.at_work);
             println!("part {part} of {parts}: {kills} kills, {at_work} at work");
         }
