@@ -2,6 +2,7 @@
 
 use std::process::Output;
 
+use elasticsearch::http::Method;
 use picket::store::elastic::{Connection, Login};
 use serde_json::{Value, json};
 
@@ -60,6 +61,42 @@ async fn what_an_index_refuses_is_counted_and_said() {
             assert!(status.contains(line), "{line}: {status}");
         }
     }
+}
+
+/// Nobody knows what is in a shard that no node holds.
+#[tokio::test]
+async fn a_shard_that_is_away_is_not_said_to_be_judged() {
+    let Some(server) = Server::get().await else {
+        return;
+    };
+    let nowhere = json!({ "settings": {
+        "number_of_shards": 2,
+        "index.routing.allocation.require._name": "nobody",
+    } });
+    server
+        .put("/logs-away?wait_for_active_shards=0", nowhere)
+        .await;
+    let event = event(1, "ws5", "quux --harvest");
+    server.put("/logs-here/_doc/1", event).await;
+    let home = Home::new(&server.connection, "all", "logs-*");
+    let (swept, errors) = said(&home.picket(&["sweep"]).output().unwrap());
+    assert!(swept.contains("1 finding"), "{swept} {errors}");
+    let status = || home.picket(&["status", "--exit-code"]).output().unwrap();
+    let output = status();
+    let (text, errors) = said(&output);
+    assert_eq!(output.status.code(), Some(1), "{text} {errors}");
+    for number in [0, 1] {
+        let line = format!("shard {number} of logs-away is away: what waits there is not known");
+        assert!(text.contains(&line), "{text}");
+    }
+    let anywhere = json!({ "index.routing.allocation.require._name": null });
+    server.put("/logs-away/_settings", anywhere).await;
+    let health = "/_cluster/health/logs-away?wait_for_status=yellow&timeout=30s";
+    server.must(Method::Get, health, Value::Null).await;
+    let output = status();
+    let (text, errors) = said(&output);
+    assert_eq!(output.status.code(), Some(0), "{text} {errors}");
+    assert!(!text.contains("away:"), "{text}");
 }
 
 /// One sentence each, and never the secret.

@@ -134,7 +134,7 @@ async fn first(client: &Client, shard: &Shard, query: &Value) -> Result<Option<u
             { "range": { "_seq_no": { "lt": shard.upto } } },
             query,
         ] } },
-        "sort": [{ "_seq_no": "asc" }],
+        "sort": [{ "_seq_no": { "order": "asc", "unmapped_type": "long" } }],
         "seq_no_primary_term": true,
         "_source": false,
         "track_total_hits": false,

@@ -146,16 +146,12 @@ pub(super) async fn away(
         settings: BTreeMap<String, Value>,
     }
     let patterns: Vec<String> = sources.0.iter().map(|pattern| encode(pattern)).collect();
-    let path = format!("{}/_settings", patterns.join(","));
+    let path = format!("{}/_settings/{COUNT},{CLOSED}", patterns.join(","));
     let mut request = get(&path);
     request.query = &[
         ("flat_settings", "true"),
         ("ignore_unavailable", "true"),
         ("allow_no_indices", "true"),
-        (
-            "filter_path",
-            "*.settings.index.number_of_shards,*.settings.index.verified_before_close",
-        ),
     ];
     let answer = client.send(request).await?;
     if matches!(answer.status, 403 | 404) {
@@ -165,8 +161,8 @@ pub(super) async fn away(
     let indices: BTreeMap<String, Index> = answer.read(client.address())?;
     let mut away = BTreeMap::new();
     for (name, index) in indices {
-        let closed = index.settings.contains_key("index.verified_before_close");
-        let count = index.settings.get("index.number_of_shards");
+        let closed = index.settings.contains_key(CLOSED);
+        let count = index.settings.get(COUNT);
         let count = count.and_then(Value::as_str).and_then(|n| n.parse().ok());
         if closed || sources.never_feed(&name) {
             continue;
@@ -182,6 +178,10 @@ pub(super) async fn away(
     }
     Ok(away)
 }
+
+/// Settings: how many shards an index has; that it was closed.
+const COUNT: &str = "index.number_of_shards";
+const CLOSED: &str = "index.verified_before_close";
 
 const SETTING: &str = "index.disable_sequence_numbers";
 

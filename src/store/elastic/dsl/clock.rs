@@ -76,7 +76,7 @@ impl Clock {
             // Milliseconds also of a `date_nanos`.
             by["numeric_type"] = numeric.into();
         }
-        json!([{self.path(): by}, {tie(numbered): {"order": order}}])
+        json!([{self.path(): by}, tie(order, numbered)])
     }
 
     /// The time that a hit was ordered by.
@@ -94,12 +94,16 @@ impl Clock {
 
 /// Orders what has no time.
 pub(super) fn timeless(sort: &Sort, numbered: bool) -> Value {
-    json!([{tie(numbered): {"order": order(sort)}}])
+    json!([tie(order(sort), numbered)])
 }
 
-/// What puts documents in order that time does not; as they lie, where there are no numbers.
-fn tie(numbered: bool) -> &'static str {
-    if numbered { "_seq_no" } else { "_doc" }
+/// What puts documents in order that time does not; as they lie, where there are no numbers. An
+/// index that never had a document has not even the field of the numbers.
+fn tie(order: &str, numbered: bool) -> Value {
+    match numbered {
+        true => json!({"_seq_no": {"order": order, "unmapped_type": "long"}}),
+        false => json!({"_doc": {"order": order}}),
+    }
 }
 
 fn order(sort: &Sort) -> &'static str {
