@@ -40,6 +40,8 @@ pub struct Sweep {
     /// Where to read again from, without moving the checkpoint.
     again: Option<Begin>,
     panel: Arc<Mutex<Panel>>,
+    /// What takes the panel's place with the next page.
+    next_panel: Arc<Mutex<Option<Panel>>>,
     page: usize,
     dry_run: bool,
 }
@@ -82,6 +84,7 @@ impl Sweep {
             begin: Vec::new(),
             again: None,
             panel: Arc::new(Mutex::new(Panel::new(judge, threads))),
+            next_panel: Arc::default(),
             page: PAGE,
             dry_run: false,
         }
@@ -113,6 +116,16 @@ impl Sweep {
     pub fn dry(mut self, dry_run: bool) -> Self {
         self.dry_run = dry_run;
         self
+    }
+
+    /// Judges with that judge from the next page on, also amidst an activation. Pages that were
+    /// judged stay so.
+    pub fn rearm(&self, judge: &Judge, threads: usize) {
+        let panel = Panel::new(judge, threads);
+        *self
+            .next_panel
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(panel);
     }
 
     /// What it is called.
@@ -265,7 +278,14 @@ impl Sweep {
         let (mut judged, digest) = self
             .on_panel({
                 let documents = Arc::clone(&documents);
-                move |panel| (panel.page(&documents), panel.digest())
+                let next = Arc::clone(&self.next_panel);
+                move |panel| {
+                    // A page and the windows that it asks for are judged by the same.
+                    if let Some(next) = next.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                        *panel = next;
+                    }
+                    (panel.page(&documents), panel.digest())
+                }
             })
             .await?;
         let mut asks = std::mem::take(&mut judged.asks).into_iter();

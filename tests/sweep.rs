@@ -23,7 +23,7 @@ use serde_json::{Map, Value, json};
 
 /// Finds a word in the command line.
 #[derive(Clone)]
-struct Word(&'static str, AlertLevel);
+pub(crate) struct Word(pub(crate) &'static str, pub(crate) AlertLevel);
 
 fn finding(detector: &str, rule: &str, alert_level: AlertLevel, value: &str) -> Finding {
     Finding {
@@ -109,7 +109,7 @@ fn judge(set: Vec<Box<dyn Detector>>) -> Judge {
     judge_as("rules-1", set)
 }
 
-fn judge_as(digest: &str, set: Vec<Box<dyn Detector>>) -> Judge {
+pub(crate) fn judge_as(digest: &str, set: Vec<Box<dyn Detector>>) -> Judge {
     Judge::new(Detectors {
         set,
         fields: Arc::new(Fields::default()),
@@ -138,7 +138,7 @@ pub(crate) fn command(id: usize, command: &str) -> NewDocument {
     }
 }
 
-async fn store_with(commands: &[&str]) -> Arc<Embedded> {
+pub(crate) async fn store_with(commands: &[&str]) -> Arc<Embedded> {
     let store = Arc::new(Embedded::in_memory().unwrap());
     let documents = commands
         .iter()
@@ -149,7 +149,7 @@ async fn store_with(commands: &[&str]) -> Arc<Embedded> {
     store
 }
 
-async fn everything(store: &dyn Store, sources: Sources) -> Vec<Document> {
+pub(crate) async fn everything(store: &dyn Store, sources: Sources) -> Vec<Document> {
     let search = Search {
         sources: Some(sources),
         limit: 10_000,

@@ -14,6 +14,7 @@ mod explain;
 mod input;
 mod lateral_commands;
 mod modules;
+mod reload;
 mod rule_commands;
 mod rule_writers;
 mod rules;

@@ -22,6 +22,8 @@ use crate::taxonomy::{Fields, log_source};
 pub struct Arsenal {
     /// Ready to be forked for each thread.
     pub judge: Judge,
+    /// The rules that are used.
+    pub set: Arc<RuleSet>,
     /// What could not be used.
     pub problems: Vec<Problem>,
     /// How many rules are used.
@@ -68,7 +70,11 @@ impl Arsenal {
         // Last to ask for fields: the rules' tables are made for all of them.
         let module_detectors = crate::detect::module::detectors(&modules, &mut fields);
         let mut set: Vec<Box<dyn Detector>> = vec![
-            Box::new(SigmaDetector::new(rules, &fields, config.alert_levels)),
+            Box::new(SigmaDetector::new(
+                Arc::clone(&rules),
+                &fields,
+                config.alert_levels,
+            )),
             Box::new(BlacklistDetector::new(blacklist)),
         ];
         set.extend(module_detectors);
@@ -79,6 +85,7 @@ impl Arsenal {
         };
         Ok(Self {
             judge: Judge::new(detectors),
+            set: rules,
             problems,
             rules: counts.0,
             unroutable: counts.1,

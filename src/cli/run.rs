@@ -1,4 +1,7 @@
-//! `picket run`: sweeps on schedule until ctrl-c or SIGTERM, which finish the page in hand.
+//! `picket run`: sweeps on schedule until ctrl-c or SIGTERM, which finish the page in hand. Rules
+//! that change meanwhile judge from the next page on.
+
+mod reload;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +21,11 @@ use crate::sweep::Sweep;
 #[command(after_help = "\
 Examples:
   picket run                        all sweeps of picket.yml, or one every quarter of an hour
-  picket --config /etc/picket/picket.yml run")]
+  picket --config /etc/picket/picket.yml run
+
+Rules, blacklist and modules that the configuration names are loaded again when their files change;
+new documents are judged by them from the next page on. An edit that breaks a file keeps what was,
+and is said in the log. What was judged stays as it is: `picket sweep --rejudge` judges it again.")]
 pub struct Args {
     /// Sweep once at the start too, before the first scheduled time.
     #[arg(long)]
@@ -43,6 +50,8 @@ pub fn run(args: &Args, config: Config) -> Result<Exit, Failure> {
     );
     block_on(async {
         let mut tasks = tokio::task::JoinSet::new();
+        let watched = reload::Watched::new(&config, &arsenal);
+        let mut sweeps = Vec::new();
         for entry in config.sweeps {
             let sweep = Sweep::new(
                 &entry.name,
@@ -52,6 +61,8 @@ pub fn run(args: &Args, config: Config) -> Result<Exit, Failure> {
                 sweep::threads(),
             )
             .beginning(entry.begin);
+            let sweep = Arc::new(sweep);
+            sweeps.push(Arc::clone(&sweep));
             tasks.spawn(scheduled(
                 sweep,
                 entry.schedule,
@@ -59,6 +70,9 @@ pub fn run(args: &Args, config: Config) -> Result<Exit, Failure> {
                 stop.clone(),
                 Arc::clone(&flag),
             ));
+        }
+        if let Some(watched) = watched {
+            tasks.spawn(reload::run(watched, sweeps, stop));
         }
         while let Some(ended) = tasks.join_next().await {
             ended
@@ -70,7 +84,7 @@ pub fn run(args: &Args, config: Config) -> Result<Exit, Failure> {
 }
 
 async fn scheduled(
-    sweep: Sweep,
+    sweep: Arc<Sweep>,
     schedule: Schedule,
     now: bool,
     stop: watch::Receiver<bool>,
