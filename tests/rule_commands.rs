@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cli::{data, folder, picket};
 
@@ -66,4 +66,71 @@ fn cost_names_the_rules_that_are_asked_most() {
     ] {
         assert!(table.contains(part), "no {part} in\n{table}");
     }
+}
+
+#[test]
+fn cross_check_says_what_was_asked_and_where_the_engines_differ() {
+    let folder = folder();
+    let rules = folder.path().join("rules");
+    fs::create_dir(&rules).unwrap();
+    for (id, detection) in [
+        (
+            "alike",
+            "{sel: {CommandLine|contains: psexec}, condition: sel}",
+        ),
+        (
+            "unknown",
+            "{sel: {CommandLine|neq: psexec}, condition: sel}",
+        ),
+        // Its text in UTF-16 is longer than what sigma-rust keeps of it.
+        (
+            "wider",
+            "{sel: {CommandLine|wide|base64offset|contains: abcd}, condition: sel}",
+        ),
+    ] {
+        fs::write(rules.join(format!("{id}.yml")), rule(id, detection)).unwrap();
+    }
+    let event = |command: &str| json!({"Channel": "Microsoft-Windows-Sysmon/Operational", "EventID": 1, "CommandLine": command});
+    // The middle of what `xabcy` becomes in UTF-16 and base64.
+    let lines = ["a psexec", "nothing", "-e eABhAGIAYwB5AA=="].map(|c| event(c).to_string());
+    fs::write(folder.path().join("events.ndjson"), lines.join("\n")).unwrap();
+    let arguments = ["rules", "cross-check", "events.ndjson", "--rules", "rules"];
+    let check = |more: &[&str]| picket(folder.path(), &[&arguments[..], more].concat());
+    let all = check(&["--sample", "1", "-o", "json"]);
+    assert_eq!(all.code, 0, "{}", all.err);
+    let all = all.json().remove(0);
+    let of = |id: &str| {
+        let rows = all["rules"].as_array().unwrap();
+        rows.iter()
+            .find(|row| row["rule_id"] == id)
+            .unwrap()
+            .clone()
+    };
+    assert_eq!(all["events"], 3);
+    assert_eq!(all["sampled"], all["others"]);
+    assert_eq!(
+        (&of("alike")["both"], &of("alike")["neither"]),
+        (&json!(1), &json!(2))
+    );
+    assert_eq!(of("unknown")["reason"], "it does not know `neq`");
+    for row in all["rules"].as_array().unwrap() {
+        assert_eq!(row["missed_by_the_index"], 0, "{row}");
+    }
+    let table = check(&["--sample", "1"]);
+    assert!(
+        table.out.contains("1 rule cannot be put to sigma-rust"),
+        "{}",
+        table.out
+    );
+    assert!(
+        table.out.contains("3 events: sigma-rust was asked"),
+        "{}",
+        table.out
+    );
+    // Of what the index rules out, a part is asked.
+    let some = check(&["--sample", "2", "-o", "json"]).json().remove(0);
+    assert_eq!(
+        some["sampled"].as_u64().unwrap(),
+        some["others"].as_u64().unwrap() / 2
+    );
 }

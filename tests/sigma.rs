@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "tests end by panicking")]
 
 mod evidence;
+mod traps;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -54,7 +55,15 @@ impl Bench {
         if let (Value::Object(source), Value::Object(fields)) = (&mut source, fields) {
             source.extend(fields);
         }
-        let document = Document::loose("test".into(), "1", source.to_string());
+        self.with_source(source.to_string(), look)
+    }
+
+    fn with_source<T>(
+        &mut self,
+        source: String,
+        look: impl FnOnce(&mut SigmaDetector, &Event<'_>) -> T,
+    ) -> T {
+        let document = Document::loose("test".into(), "1", source);
         self.reader.read(&document.source, &mut self.slots).unwrap();
         look(&mut self.detector, &Event::new(&document, &self.slots))
     }
@@ -62,12 +71,24 @@ impl Bench {
     /// The ids of the rules that hold; both ways of finding them must agree.
     pub(crate) fn ids(&mut self, fields: Value) -> Vec<String> {
         let said = fields.to_string();
-        let (hits, walked) = self.with(fields, |detector, event| {
-            (
-                detector.hits(event).to_vec(),
-                detector.hits_by_full_walk(event).to_vec(),
-            )
-        });
+        let both = self.with(fields, both_ways);
+        self.agreed(both, &said)
+    }
+
+    /// The same of fields in JSON as it is written.
+    fn ids_of(&mut self, fields: &str) -> Vec<String> {
+        let mut source = r#"{"Channel":"Microsoft-Windows-Sysmon/Operational""#.to_owned();
+        if !fields.contains("EventID") {
+            source += r#","EventID":1"#;
+        }
+        let rest = fields.strip_prefix('{').unwrap_or_default();
+        let comma = if rest == "}" { "" } else { "," };
+        source += &format!("{comma}{rest}");
+        let both = self.with_source(source, both_ways);
+        self.agreed(both, fields)
+    }
+
+    fn agreed(&self, (hits, walked): (Vec<u32>, Vec<u32>), said: &str) -> Vec<String> {
         assert_eq!(
             hits, walked,
             "the index and the plain walk differ on {said}"
@@ -87,6 +108,14 @@ impl Bench {
                 .collect()
         })
     }
+}
+
+/// What is found with the index, and by the plain walk.
+fn both_ways(detector: &mut SigmaDetector, event: &Event<'_>) -> (Vec<u32>, Vec<u32>) {
+    (
+        detector.hits(event).to_vec(),
+        detector.hits_by_full_walk(event).to_vec(),
+    )
 }
 
 /// A rule whose detection has these lines.

@@ -3,6 +3,7 @@
 
 pub mod cost;
 pub mod coverage;
+pub mod cross_check;
 pub mod doctor;
 pub mod lint;
 pub mod list;
@@ -36,6 +37,8 @@ enum Command {
     Doctor(doctor::Args),
     /// Measure what each rule costs on a recording.
     Cost(cost::Args),
+    /// Hold our engine against sigma-rust, over a recording.
+    CrossCheck(cross_check::Args),
 }
 
 /// Runs the command.
@@ -47,5 +50,6 @@ pub fn run(args: &Args, config: Config, output: Output) -> Result<Exit, Failure>
         Command::Coverage(args) => coverage::run(args, config, output),
         Command::Doctor(args) => doctor::run(args, config, output),
         Command::Cost(args) => cost::run(args, config, output),
+        Command::CrossCheck(args) => cross_check::run(args, config, output),
     }
 }

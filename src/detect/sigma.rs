@@ -3,6 +3,7 @@
 //! and the opinion of a second engine. An event that nothing is found on costs no allocation.
 
 pub mod cost;
+pub mod cross;
 mod evidence;
 pub mod explain;
 mod index;

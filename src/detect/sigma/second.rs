@@ -64,11 +64,7 @@ impl Second {
         names: &[Box<str>],
         event: &Event<'_>,
     ) -> SecondOpinion {
-        let loaded = self.rules.get(number).and_then(|slot| {
-            slot.get_or_init(|| load(rule, atoms, names).map(Box::new))
-                .as_ref()
-        });
-        let Some(loaded) = loaded else {
+        let Some(loaded) = self.loaded(number, rule, atoms, names) else {
             return SecondOpinion::Unsupported;
         };
         let event = match loaded.event(event) {
@@ -80,6 +76,29 @@ impl Second {
             Ok(false) => SecondOpinion::Differs,
             Err(_) => SecondOpinion::Unsupported,
         }
+    }
+
+    /// Whether it can be asked about the rule, of whatever event.
+    pub(super) fn knows(
+        &self,
+        number: usize,
+        rule: &Rule,
+        atoms: &[Atom],
+        names: &[Box<str>],
+    ) -> bool {
+        self.loaded(number, rule, atoms, names).is_some()
+    }
+
+    fn loaded(
+        &self,
+        number: usize,
+        rule: &Rule,
+        atoms: &[Atom],
+        names: &[Box<str>],
+    ) -> Option<&Loaded> {
+        let slot = self.rules.get(number)?;
+        slot.get_or_init(|| load(rule, atoms, names).map(Box::new))
+            .as_deref()
     }
 }
 
