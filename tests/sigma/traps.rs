@@ -334,8 +334,8 @@ const FAULTS: &[Fault] = &[
     ),
     (
         "en_dash",
-        "sel: {Foo|windash|contains: ' \u{2013}b'}\ncondition: sel",
-        r#"{"Foo":"x /b"}"#,
+        "sel: {Foo|windash|contains: ' -a \u{2013}b'}\ncondition: sel",
+        "{\"Foo\":\"x /a \u{2013}b\"}",
         By::Panicking,
         SecondOpinion::Agrees,
     ),
