@@ -3,6 +3,7 @@
 //! printing. A detector that cannot do its work says so as a [`Problem`], never as silence.
 
 pub mod blacklist;
+pub mod correlate;
 pub mod judge;
 pub mod module;
 pub mod sigma;
@@ -14,6 +15,7 @@ use crate::finding::Finding;
 use crate::problem::Problem;
 use crate::taxonomy::{Event, Fields};
 
+use correlate::Hit;
 pub use judge::{Judge, Judged};
 
 /// What detectors say about some events: what they found, and what they could not do.
@@ -21,6 +23,8 @@ pub use judge::{Judge, Judged};
 pub struct Inspection {
     /// Findings, each with the position of its event in the slice that was inspected.
     pub findings: Vec<(usize, Finding)>,
+    /// Hits of correlations, each with the position of its event and that of its correlation.
+    pub hits: Vec<(usize, usize, Hit)>,
     /// What went wrong; the other detectors go on.
     pub problems: Vec<Problem>,
 }

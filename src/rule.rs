@@ -2,8 +2,10 @@
 //! with a digest. A rule that cannot be used is a [`Problem`] and stops nothing. Reads files while
 //! loading and at no other time; never looks at a document.
 
+mod chain;
 pub mod coding;
 pub mod condition;
+pub mod correlation;
 pub mod detection;
 pub mod filter;
 pub mod header;
@@ -24,6 +26,7 @@ use crate::alert::Level;
 use crate::problem::Problem;
 use crate::taxonomy::{Fields, LogSource};
 use coding::Codings;
+use correlation::Correlation;
 use loader::Loader;
 use predicate::Atom;
 use tree::{Selection, Tree};
@@ -63,6 +66,8 @@ pub struct Rule {
     pub codings: Codings,
     /// Its `detection` as JSON, in its own order: every scalar a string or null.
     pub detection: Box<str>,
+    /// It makes no findings of its own: only correlations speak of it.
+    pub silent: bool,
     /// The filters that were added to it, each as a detection in the same JSON.
     pub filters: Vec<Arc<str>>,
 }
@@ -72,6 +77,8 @@ pub struct Rule {
 pub struct RuleSet {
     /// The rules, in the order of their files.
     pub rules: Vec<Rule>,
+    /// The correlations over them, each behind those that it builds on.
+    pub correlations: Vec<Correlation>,
     /// What they ask, by number.
     pub atoms: Vec<Atom>,
     digest: String,
@@ -266,7 +273,7 @@ mod tests {
             problems,
             [
                 "r.yml:1: no `detection`: this is no Sigma rule",
-                "r.yml:13: correlation rules are not supported yet; the other rules of the file are used; write each rule out in full",
+                "r.yml:13: `rules` names 0 rules; 1 to 100 ids or names",
                 "r.yml:16: the id `one` is that of another rule, r.yml:3; the first one counts; give this one an id of its own",
                 "r.yml:26: this is a list, no Sigma rule",
                 "r.yml:29: not YAML: while parsing a node, did not find expected node content",

@@ -18,6 +18,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::detect::correlate::Hit;
 use crate::document::{Document, DocumentId, Scope, Version};
 use crate::finding::Verdict;
 use crate::problem::Problem;
@@ -27,6 +28,12 @@ pub use sources::Sources;
 
 /// The index that findings are kept in, one document for each judged document.
 pub const FINDINGS_INDEX: &str = "picket-findings";
+
+/// The index that hits of correlations are kept in.
+pub const HITS_INDEX: &str = ".picket-hits";
+
+/// The most hits of a group that are looked at together: the newest.
+pub const MAX_HITS: usize = 50_000;
 
 /// Position in the change feed: for each index and shard (the store names them), a number that grows
 /// with what was judged. The embedded store has one shard, `""`, and keeps the last sequence number
@@ -300,11 +307,35 @@ pub trait Store: Send + Sync {
     /// Lets other processes go on with what this sweep was reading.
     async fn release(&self, sweep: &str) -> Result<(), StoreError>;
 
+    /// Keeps hits of correlations in [`HITS_INDEX`], each once, however often it is kept, with the
+    /// time now in milliseconds since 1970 (UTC). `Ok` means that they are durable, and that whoever
+    /// asks [`Store::hits`] from now on sees them: of two processes that keep hits of a group and
+    /// then ask for it, one at least sees both.
+    async fn keep_hits(&self, hits: &[Hit], now: i64) -> Result<(), StoreError>;
+
+    /// For each group its hits in a span of time, in any order: the newest [`MAX_HITS`], and one
+    /// more if there are more.
+    async fn hits(&self, groups: &[GroupSpan]) -> Result<Vec<Vec<Hit>>, StoreError>;
+
+    /// Forgets hits that were kept on a day before that of this time (UTC); all, or some.
+    async fn forget_hits(&self, before: i64) -> Result<(), StoreError>;
+
     /// Searches, counts and aggregates.
     async fn find(&self, search: &Search) -> Result<Found, StoreError>;
 
     /// How many documents of the sources there are, and how many wait after `since`.
     async fn waiting(&self, sources: &Sources, since: &Checkpoint) -> Result<Waiting, StoreError>;
+}
+
+/// Asks for the hits of one group of a correlation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupSpan {
+    /// The group, see [`crate::detect::correlate::Part::group`].
+    pub group: String,
+    /// The earliest event time, in milliseconds since 1970 (UTC), inclusive.
+    pub from: i64,
+    /// The latest event time, inclusive.
+    pub to: i64,
 }
 
 /// How far a sweep is, and how it went: kept in one with what it wrote.

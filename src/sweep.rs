@@ -3,6 +3,7 @@
 //! takes no input and does not retry: the next activation is the retry.
 
 mod afresh;
+mod correlate;
 mod panel;
 mod report;
 
@@ -21,6 +22,7 @@ use crate::store::{
     Begin, Checkpoint, Outcome, Page, Progress, Sources, Store, StoreError, Window,
 };
 
+pub use correlate::Ledger;
 pub use panel::{Panel, too_many};
 pub use report::SweepReport;
 
@@ -42,6 +44,8 @@ pub struct Sweep {
     panel: Arc<Mutex<Panel>>,
     /// What takes the panel's place with the next page.
     next_panel: Arc<Mutex<Option<Panel>>>,
+    /// The hits of a dry run, which no store keeps.
+    ledger: Mutex<Ledger>,
     page: usize,
     dry_run: bool,
 }
@@ -85,6 +89,7 @@ impl Sweep {
             again: None,
             panel: Arc::new(Mutex::new(Panel::new(judge, threads))),
             next_panel: Arc::default(),
+            ledger: Mutex::default(),
             page: PAGE,
             dry_run: false,
         }
@@ -203,6 +208,7 @@ impl Sweep {
         report.end();
         if !self.dry_run {
             self.commit(&mut progress, report).await?;
+            self.forget_hits().await?;
         }
         Ok(())
     }
@@ -297,6 +303,7 @@ impl Sweep {
                 reading.push_back((ask, new, history));
             }
             let Some((ask, new, history)) = reading.pop_front() else {
+                self.correlate(&mut judged).await?;
                 return Ok((judged, digest));
             };
             let history = history

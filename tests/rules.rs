@@ -12,12 +12,14 @@ use std::sync::Arc;
 
 use picket::alert::{AlertLevels, Level};
 use picket::detect::blacklist::{Blacklist, BlacklistDetector};
+use picket::detect::correlate::Hit;
 use picket::detect::sigma::SigmaDetector;
 use picket::detect::{Detector, Inspection};
 use picket::document::Document;
 use picket::finding::{Finding, SecondOpinion};
 use picket::input::{Inputs, Item, Progress};
 use picket::rule::{Placeholders, Rule, RuleSet, bundled_blacklist};
+use picket::sweep::Ledger;
 use picket::taxonomy::{Event, Fields, Reader, Slots};
 use serde::Deserialize;
 
@@ -27,17 +29,29 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("rules")
 }
 
-/// One entry of a `NAME.cases.json`.
+/// One entry of a `NAME.cases.json`: of a rule about one document, of a correlation about several,
+/// in their order.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Case {
     note: String,
     fires: bool,
+    #[serde(default)]
     document: serde_json::Value,
+    #[serde(default)]
+    documents: Vec<serde_json::Value>,
 }
 
+/// The cases of a rule; of one that speaks to a correlation only there are none.
 fn cases(rule: &Rule) -> Vec<Case> {
-    let path = rule.path.with_extension("cases.json");
+    match rule.silent {
+        true => Vec::new(),
+        false => cases_beside(&rule.path),
+    }
+}
+
+fn cases_beside(rule: &Path) -> Vec<Case> {
+    let path = rule.with_extension("cases.json");
     let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
@@ -73,6 +87,16 @@ impl Rules {
         assert!(out.problems.is_empty(), "{:#?}", out.problems);
         out.findings.into_iter().map(|(_, f)| f).collect()
     }
+
+    /// The hits of correlations, with the correlations' positions.
+    fn hits(&mut self, number: usize, source: &str) -> Vec<(usize, Hit)> {
+        let document = Document::loose("test".into(), format!("{number:04}"), source);
+        self.reader.read(source, &mut self.slots).unwrap();
+        let mut out = Inspection::default();
+        let event = Event::new(&document, &self.slots);
+        self.detector.inspect(&[event], &mut out);
+        out.hits.into_iter().map(|(_, of, hit)| (of, hit)).collect()
+    }
 }
 
 #[test]
@@ -101,6 +125,9 @@ fn every_case_does_what_it_says_and_both_engines_agree() {
     let mut rules = Rules::new();
     let mut wrong = Vec::new();
     for rule in &rules.set.clone().rules {
+        if rule.silent {
+            continue;
+        }
         let cases = cases(rule);
         let at = rule.path.strip_prefix(folder()).unwrap().display();
         for fires in [true, false] {
@@ -124,6 +151,34 @@ fn every_case_does_what_it_says_and_both_engines_agree() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn every_case_of_a_correlation_does_what_it_says() {
+    let rules = Rules::new();
+    let correlator = rules.detector.correlator();
+    assert!(rules.set.correlations.len() >= 4);
+    for correlation in rules.set.correlations.iter().filter(|c| !c.silent) {
+        let at = correlation.path.display();
+        assert!(!correlation.techniques.is_empty(), "{at}: no technique");
+        let cases = cases_beside(&correlation.path);
+        for fires in [true, false] {
+            let found = cases.iter().any(|case| case.fires == fires);
+            assert!(found, "{at}: no case with fires: {fires}");
+        }
+        for case in cases {
+            let (mut ledger, mut rules) = (Ledger::default(), Rules::new());
+            for (number, document) in case.documents.iter().enumerate() {
+                for (of, hit) in rules.hits(number, &document.to_string()) {
+                    ledger.keep(of, hit);
+                }
+            }
+            let found = ledger.judge(&correlator);
+            let found = found.iter().filter(|(_, f)| f.rule_id == correlation.id);
+            let count = found.count();
+            assert_eq!(count, usize::from(case.fires), "{at}: {}", case.note);
+        }
+    }
 }
 
 #[test]

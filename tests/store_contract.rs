@@ -2,6 +2,7 @@
 //! test that hands its factory to [`contract`]. Says nothing that is true of one of them only.
 
 mod feed;
+mod hits;
 mod search;
 mod verdicts;
 
@@ -158,6 +159,8 @@ pub(crate) async fn contract(fresh: impl AsyncFn() -> Arc<dyn Store>) {
     verdicts::windows_add_to_what_was_found(&*fresh().await).await;
     verdicts::documents_are_got_as_they_are_now(&*fresh().await).await;
     verdicts::edits_are_conditional(&*fresh().await).await;
+    hits::hits_are_kept_once_and_found_by_group_and_time(&*fresh().await).await;
+    hits::hits_are_nobody_elses(&*fresh().await).await;
     search::windows_hold_one_entity(&*fresh().await).await;
     search::queries_find(&*fresh().await).await;
     search::long_values_are_found(&*fresh().await).await;

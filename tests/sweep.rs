@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use picket::alert::{AlertLevel, Level};
+use picket::detect::correlate::Hit;
 use picket::detect::{Detector, Detectors, Inspection, Judge, WindowNeed};
 use picket::document::{Document, DocumentId, Scope, Version};
 use picket::finding::{Evidence, Finding, Verdict};
 use picket::store::embedded::Embedded;
 use picket::store::{
-    Begin, FINDINGS_INDEX, Found, NewDocument, Outcome, Page, Progress, Search, Sources, Store,
-    StoreError, StoreErrorKind, Waiting, Window,
+    Begin, FINDINGS_INDEX, Found, GroupSpan, NewDocument, Outcome, Page, Progress, Search, Sources,
+    Store, StoreError, StoreErrorKind, Waiting, Window,
 };
 use picket::sweep::{Sweep, SweepReport};
 use picket::taxonomy::{Event, FieldId, Fields};
@@ -306,7 +307,7 @@ async fn a_window_raises_the_whole_history_and_does_not_depend_on_pages() {
 
 /// A store that fails at the n-th call, before or after doing what it was asked: what a crash
 /// between two steps leaves behind.
-struct Cut {
+pub(crate) struct Cut {
     inner: Arc<Embedded>,
     left: AtomicUsize,
     after: bool,
@@ -318,7 +319,7 @@ struct Cut {
 }
 
 impl Cut {
-    fn new(inner: &Arc<Embedded>, step: usize, after: bool) -> Self {
+    pub(crate) fn new(inner: &Arc<Embedded>, step: usize, after: bool) -> Self {
         Self {
             inner: Arc::clone(inner),
             left: AtomicUsize::new(step),
@@ -410,6 +411,15 @@ impl Store for Cut {
     }
     async fn release(&self, sweep: &str) -> Result<(), StoreError> {
         self.at(self.inner.release(sweep)).await
+    }
+    async fn keep_hits(&self, hits: &[Hit], now: i64) -> Result<(), StoreError> {
+        self.at(self.inner.keep_hits(hits, now)).await
+    }
+    async fn hits(&self, groups: &[GroupSpan]) -> Result<Vec<Vec<Hit>>, StoreError> {
+        self.at(self.inner.hits(groups)).await
+    }
+    async fn forget_hits(&self, before: i64) -> Result<(), StoreError> {
+        self.at(self.inner.forget_hits(before)).await
     }
     async fn find(&self, search: &Search) -> Result<Found, StoreError> {
         self.inner.find(search).await

@@ -9,6 +9,7 @@
 )]
 
 mod cli;
+mod correlations;
 mod elastic_faults;
 mod explain;
 mod input;

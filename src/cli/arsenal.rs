@@ -62,21 +62,17 @@ impl Arsenal {
             .filter(|rule| !log_source::known(&rule.log_source))
             .count();
         let counts = (
-            rules.rules.len(),
+            rules.rules.len() + rules.correlations.len(),
             unroutable,
             blacklist.len(),
             modules.len(),
         );
         // Last to ask for fields: the rules' tables are made for all of them.
         let module_detectors = crate::detect::module::detectors(&modules, &mut fields);
-        let mut set: Vec<Box<dyn Detector>> = vec![
-            Box::new(SigmaDetector::new(
-                Arc::clone(&rules),
-                &fields,
-                config.alert_levels,
-            )),
-            Box::new(BlacklistDetector::new(blacklist)),
-        ];
+        let sigma = SigmaDetector::new(Arc::clone(&rules), &fields, config.alert_levels);
+        let correlator = sigma.correlator();
+        let mut set: Vec<Box<dyn Detector>> =
+            vec![Box::new(sigma), Box::new(BlacklistDetector::new(blacklist))];
         set.extend(module_detectors);
         let detectors = Detectors {
             set,
@@ -84,7 +80,7 @@ impl Arsenal {
             digest: digest.into(),
         };
         Ok(Self {
-            judge: Judge::new(detectors),
+            judge: Judge::new(detectors).correlating(correlator),
             set: rules,
             problems,
             rules: counts.0,

@@ -20,13 +20,14 @@ use super::sweep::{threads, to_json};
 use super::{Exit, Failure, Output, progress, text};
 use crate::alert::AlertLevel;
 use crate::config::Config;
-use crate::detect::judge::{Ask, Counts, NewEvent};
+use crate::detect::Judged;
+use crate::detect::judge::{Ask, Counts, Draft, NewEvent};
 use crate::document::{Document, DocumentId};
 use crate::finding::Verdict;
 use crate::input::{Inputs, Item, Progress};
 use crate::problem::Problem;
 use crate::store::MAX_WINDOW;
-use crate::sweep::{Panel, too_many};
+use crate::sweep::{Ledger, Panel, too_many};
 
 /// Documents that are judged at a time.
 const BATCH: usize = 1_024;
@@ -168,7 +169,10 @@ struct Scan {
     alerts: u64,
     problems: Vec<Problem>,
     histories: BTreeMap<Ask, (Vec<NewEvent>, Vec<Document>)>,
-    /// The documents that windows will speak of too, and whether they are among the alerts.
+    /// Hits of correlations, and what verdicts on their documents are made of.
+    ledger: Ledger,
+    drafts: HashMap<DocumentId, Draft>,
+    /// The documents that windows and correlations will speak of too, and whether they are among the alerts.
     awaited: HashMap<DocumentId, bool>,
 }
 
@@ -186,6 +190,8 @@ impl Scan {
             alerts: 0,
             problems: Vec::new(),
             histories: BTreeMap::new(),
+            ledger: Ledger::default(),
+            drafts: HashMap::new(),
             awaited: HashMap::new(),
         }
     }
@@ -211,6 +217,25 @@ impl Scan {
                 events.extend(new);
             }
         }
+        for (correlation, hit, draft) in std::mem::take(&mut judged.hits) {
+            self.awaited.entry(hit.document.clone()).or_insert(false);
+            self.drafts.entry(hit.document.clone()).or_insert(draft);
+            self.ledger.keep(correlation, hit);
+        }
+        let verdicts = judged.verdicts(&self.panel.digest(), 0);
+        self.show(&verdicts)
+    }
+
+    /// Judges the hits of correlations, now that all are known.
+    fn correlate(&mut self) -> Result<(), Failure> {
+        let correlator = self.panel.correlator();
+        let mut judged = Judged::default();
+        for (document, finding) in self.ledger.judge(&correlator) {
+            if let Some(draft) = self.drafts.get(&document) {
+                judged.found(&document, draft, finding);
+            }
+        }
+        self.problems.extend(self.ledger.problem());
         let verdicts = judged.verdicts(&self.panel.digest(), 0);
         self.show(&verdicts)
     }
@@ -256,6 +281,7 @@ impl Scan {
             let verdicts = judged.verdicts(&self.panel.digest(), 0);
             self.show(&verdicts)?;
         }
+        self.correlate()?;
         let mut out = anstream::stdout().lock();
         match self.output {
             _ if self.baseline.is_some() => {}

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::correlate::{Correlator, Hit};
 use super::{Detector, Detectors, Inspection};
 use crate::document::{Document, DocumentId, Scope, Version};
 use crate::finding::{Finding, Standing, Verdict};
@@ -25,6 +26,7 @@ pub struct Judge {
     detectors: Vec<Box<dyn Detector>>,
     reader: Arc<Reader>,
     digest: Arc<str>,
+    correlator: Arc<Correlator>,
     takes_back: bool,
     slots: Vec<Slots>,
 }
@@ -96,10 +98,13 @@ pub struct Judged {
     pub counts: Counts,
     /// Whose windows are wanted, and because of which new events.
     pub asks: BTreeMap<Ask, Vec<NewEvent>>,
+    /// Documents that rules of correlations hold for, with the correlation's position.
+    pub hits: Vec<(usize, Hit, Draft)>,
 }
 
-#[derive(Debug)]
-struct Draft {
+/// What a verdict on a document is made of: what the document says, and what was found.
+#[derive(Clone, Debug)]
+pub struct Draft {
     version: Version,
     whole: bool,
     takes_back: bool,
@@ -159,8 +164,21 @@ impl Judged {
         }
         self.problems.extend(other.problems);
         self.counts.add(&other.counts);
+        self.hits.extend(other.hits);
         for (ask, new) in other.asks {
             self.asks.entry(ask).or_default().extend(new);
+        }
+    }
+
+    /// Adds what a correlation found on a document that was read before, of which that is known.
+    /// On one that a person ignores nothing is found.
+    pub fn found(&mut self, document: &DocumentId, draft: &Draft, finding: Finding) {
+        if !draft.standing.ignored {
+            let draft = self
+                .drafts
+                .entry(document.clone())
+                .or_insert_with(|| draft.clone());
+            draft.push(finding);
         }
     }
 
@@ -202,6 +220,7 @@ impl Judge {
             reader: Arc::new(Reader::new(&detectors.fields)),
             detectors: detectors.set,
             digest: detectors.digest,
+            correlator: Arc::default(),
             takes_back: false,
             slots: Vec::new(),
         }
@@ -214,6 +233,7 @@ impl Judge {
             detectors: self.detectors.iter().map(|d| d.fork()).collect(),
             reader: Arc::clone(&self.reader),
             digest: Arc::clone(&self.digest),
+            correlator: Arc::clone(&self.correlator),
             takes_back: self.takes_back,
             slots: Vec::new(),
         }
@@ -232,6 +252,31 @@ impl Judge {
     pub fn afresh(mut self) -> Self {
         self.digest = "afresh".into();
         self
+    }
+
+    /// The same judge, whose hits are those of these correlations.
+    #[must_use]
+    pub fn correlating(mut self, correlator: Arc<Correlator>) -> Self {
+        self.correlator = correlator;
+        self
+    }
+
+    /// What judges its hits.
+    pub fn correlator(&self) -> &Arc<Correlator> {
+        &self.correlator
+    }
+
+    /// What verdicts on these documents are made of; nothing is judged.
+    pub fn drafts(&mut self, documents: &[Document]) -> Vec<(DocumentId, Draft)> {
+        let mut judged = Judged::default();
+        read_all(&self.reader, &mut self.slots, documents, &mut judged);
+        let read = documents.iter().zip(&self.slots);
+        read.filter(|(_, slots)| !slots.is_empty())
+            .map(|(document, slots)| {
+                let event = Event::new(document, slots);
+                (document.id.clone(), Draft::of(&event, false))
+            })
+            .collect()
     }
 
     /// Digest of rules, blacklist and modules.
@@ -384,6 +429,13 @@ fn keep(found: Inspection, events: &[Event<'_>], whole: bool, judged: &mut Judge
                 .entry(event.document.id.clone())
                 .or_insert_with(|| Draft::of(event, whole))
                 .push(finding);
+        }
+    }
+    for (position, correlation, hit) in found.hits {
+        if let Some(event) = events.get(position) {
+            judged
+                .hits
+                .push((correlation, hit, Draft::of(event, false)));
         }
     }
 }

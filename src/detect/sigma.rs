@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustc_hash::FxHashMap;
 
+use super::correlate::Correlator;
 use super::{Detector, Inspection};
 use crate::alert::AlertLevels;
 use crate::finding::{Finding, SecondOpinion};
@@ -60,6 +61,7 @@ struct Routed {
 /// What all threads share.
 struct Shared {
     rules: Arc<RuleSet>,
+    correlator: Arc<Correlator>,
     levels: AlertLevels,
     names: Vec<Box<str>>,
     name: Arc<str>,
@@ -106,6 +108,7 @@ impl SigmaDetector {
             .iter()
             .map(|rule| pivot::asked(rule, &rules.atoms));
         let shared = Shared {
+            correlator: Arc::new(Correlator::new(&rules, levels)),
             levels,
             names,
             name: "sigma".into(),
@@ -118,6 +121,11 @@ impl SigmaDetector {
             rules,
         };
         Self::sharing(Arc::new(shared))
+    }
+
+    /// Judges the hits of the rules' correlations.
+    pub fn correlator(&self) -> Arc<Correlator> {
+        Arc::clone(&self.shared.correlator)
     }
 
     fn sharing(shared: Arc<Shared>) -> Self {
@@ -302,8 +310,17 @@ impl Detector for SigmaDetector {
         for (position, event) in events.iter().enumerate() {
             let count = self.hits(event).len();
             for at in 0..count {
-                let number = self.hits.get(at).copied();
-                if let Some(finding) = number.and_then(|number| self.finding(number, event)) {
+                let Some(number) = self.hits.get(at).copied() else {
+                    continue;
+                };
+                let hits = self.shared.correlator.hits(number, event);
+                let hits = hits.into_iter().map(|(of, hit)| (position, of, hit));
+                out.hits.extend(hits);
+                let rule = self.shared.rules.rules.get(number as usize);
+                if rule.is_some_and(|rule| rule.silent) {
+                    continue;
+                }
+                if let Some(finding) = self.finding(number, event) {
                     out.findings.push((position, finding));
                 }
             }

@@ -141,7 +141,7 @@ impl Filter {
 }
 
 /// No rule is called so.
-pub(super) fn unknown(rules: &[Rule], name: &str, line: usize) -> Unusable {
+fn unknown(rules: &[Rule], name: &str, line: usize) -> Unusable {
     let names = rules.iter().flat_map(|rule| {
         let name = rule.name.as_deref();
         [Some(&*rule.id), name].into_iter().flatten()

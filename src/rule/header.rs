@@ -76,16 +76,14 @@ pub fn read(node: &Node) -> Result<Header, Unusable> {
 }
 
 fn refuse_other_kinds(node: &Node) -> Result<(), Unusable> {
-    for (key, what) in [
-        ("correlation", "correlation rules are not supported yet"),
-        ("action", "rule collections (`action`) are not supported"),
-    ] {
-        if let Some(value) = node.get(key) {
-            return Err(Unusable::new(value.line, what)
-                .help("the other rules of the file are used; write each rule out in full"));
+    match node.get("action") {
+        None => Ok(()),
+        Some(value) => {
+            let what = "rule collections (`action`) are not supported";
+            Err(Unusable::new(value.line, what)
+                .help("the other rules of the file are used; write each rule out in full"))
         }
     }
-    Ok(())
 }
 
 /// Names of another taxonomy would be read as fields that no document has.

@@ -10,6 +10,8 @@ use rustc_hash::FxHashMap;
 use sha2::{Digest, Sha256};
 use walkdir::WalkDir;
 
+use super::chain::Chain;
+use super::correlation::read::Pending;
 use super::detection::{Compiler, Unusable};
 use super::filter::Filter;
 use super::header::{self, Header};
@@ -34,8 +36,9 @@ pub(super) struct Loader<'f> {
     hashes: Vec<[u8; 32]>,
     /// Where each id was seen first.
     ids: FxHashMap<Arc<str>, usize>,
-    /// Filters, which wait until all rules are known.
+    /// Filters and correlations, which wait until all rules are known.
     filters: Vec<(Arc<Path>, Filter)>,
+    correlations: Vec<Pending>,
     problems: Vec<Problem>,
 }
 
@@ -49,6 +52,7 @@ impl<'f> Loader<'f> {
             hashes: Vec::new(),
             ids: FxHashMap::default(),
             filters: Vec::new(),
+            correlations: Vec::new(),
             problems: Vec::new(),
         }
     }
@@ -60,6 +64,13 @@ impl<'f> Loader<'f> {
                 self.problem(&path, error);
             }
         }
+        let pending = std::mem::take(&mut self.correlations);
+        let chain = Chain::new(&mut self.rules, pending, self.fields);
+        let correlations = chain.correlations;
+        self.hashes.extend(chain.hashes);
+        for (path, error) in chain.errors {
+            self.problem(&path, error);
+        }
         self.problems
             .sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
         self.hashes.sort_unstable();
@@ -69,6 +80,7 @@ impl<'f> Loader<'f> {
         }
         let set = RuleSet {
             rules: self.rules,
+            correlations,
             atoms: self.atoms.into_vec(),
             digest: hex(&hasher.finalize()),
         };
@@ -157,6 +169,11 @@ impl<'f> Loader<'f> {
             self.filters.push((path.clone(), filter));
             return Ok(());
         }
+        if let Some(body) = node.get("correlation") {
+            let correlation = Pending::read(path, header, node, body)?;
+            self.correlations.push(correlation);
+            return Ok(());
+        }
         self.rule(path, node, header)
     }
 
@@ -200,6 +217,7 @@ impl<'f> Loader<'f> {
             condition,
             codings,
             detection: header::as_written(detection).into(),
+            silent: false,
             filters: Vec::new(),
         });
         Ok(())

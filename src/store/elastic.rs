@@ -4,6 +4,7 @@
 
 mod bulk;
 mod client;
+mod correlated;
 mod coverage;
 mod cursor;
 mod dsl;
@@ -27,7 +28,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 
@@ -39,9 +39,10 @@ use self::prune::Gone;
 use self::search::Known;
 use self::shards::Shard;
 use super::{
-    Begin, Checkpoint, Found, NewDocument, Outcome, Page, Progress, Search, Sources, Store,
-    StoreError, StoreErrorKind, Waiting, Window,
+    Begin, Checkpoint, Found, GroupSpan, NewDocument, Outcome, Page, Progress, Search, Sources,
+    Store, StoreError, StoreErrorKind, Waiting, Window,
 };
+use crate::detect::correlate::Hit;
 use crate::document::{Document, DocumentId, Version};
 use crate::finding::Verdict;
 use crate::problem::Problem;
@@ -325,16 +326,7 @@ impl Store for Elastic {
     }
 
     async fn get(&self, ids: &[DocumentId]) -> Result<Vec<Option<Document>>, StoreError> {
-        let got = bulk::read::<Box<RawValue>>(&self.client, ids, &[]).await?;
-        let documents = ids.iter().zip(got).map(|(id, got)| {
-            let version = got.version();
-            got.source.map(|source| Document {
-                id: id.clone(),
-                version,
-                source: source.get().into(),
-            })
-        });
-        Ok(documents.collect())
+        bulk::documents(&self.client, ids).await
     }
 
     async fn window(&self, window: &Window) -> Result<Vec<Document>, StoreError> {
@@ -428,6 +420,18 @@ impl Store for Elastic {
             }
         }
         Ok(())
+    }
+
+    async fn keep_hits(&self, hits: &[Hit], now: i64) -> Result<(), StoreError> {
+        correlated::keep(&self.client, hits, now).await
+    }
+
+    async fn hits(&self, groups: &[GroupSpan]) -> Result<Vec<Vec<Hit>>, StoreError> {
+        correlated::of(&self.client, groups).await
+    }
+
+    async fn forget_hits(&self, before: i64) -> Result<(), StoreError> {
+        correlated::forget(&self.client, before).await
     }
 
     async fn find(&self, search: &Search) -> Result<Found, StoreError> {

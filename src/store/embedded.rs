@@ -8,6 +8,7 @@ mod committer;
 mod error;
 mod eval;
 mod find;
+mod hits;
 mod row;
 mod schema;
 mod snapshot;
@@ -29,9 +30,10 @@ use self::row::Rows;
 use self::schema::Columns;
 use self::snapshot::Snapshot;
 use super::{
-    Begin, Checkpoint, Found, NewDocument, Outcome, Page, Progress, Search, Sources, Store,
-    StoreError, StoreErrorKind, Waiting, Window,
+    Begin, Checkpoint, Found, GroupSpan, NewDocument, Outcome, Page, Progress, Search, Sources,
+    Store, StoreError, StoreErrorKind, Waiting, Window,
 };
+use crate::detect::correlate::Hit;
 use crate::document::{Document, DocumentId, Version};
 use crate::finding::Verdict;
 use crate::taxonomy::{Fields, Reader};
@@ -322,6 +324,37 @@ impl Store for Embedded {
     /// Nobody else writes to the folder: there is nothing to let go.
     async fn release(&self, _: &str) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    async fn keep_hits(&self, hits: &[Hit], now: i64) -> Result<(), StoreError> {
+        if hits.is_empty() {
+            return Ok(());
+        }
+        let hits = hits.to_vec();
+        let reader = Arc::clone(&self.reader);
+        let rows = blocking(move || hits::rows(&hits, now, &mut Rows::new(reader))).await?;
+        self.tell(|reply| Job::Add(rows, reply)).await
+    }
+
+    async fn hits(&self, groups: &[GroupSpan]) -> Result<Vec<Vec<Hit>>, StoreError> {
+        let groups = groups.to_vec();
+        self.ask(move |snapshot| {
+            groups
+                .iter()
+                .map(|group| hits::of(snapshot, group))
+                .collect()
+        })
+        .await
+    }
+
+    async fn forget_hits(&self, before: i64) -> Result<(), StoreError> {
+        let old = self
+            .ask(move |snapshot| hits::kept_before(snapshot, before))
+            .await?;
+        match old.is_empty() {
+            true => Ok(()),
+            false => self.tell(|reply| Job::Remove(old, reply)).await,
+        }
     }
 
     async fn find(&self, search: &Search) -> Result<Found, StoreError> {

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use crate::detect::judge::{Ask, NewEvent};
+use crate::detect::correlate::Correlator;
+use crate::detect::judge::{Ask, Draft, NewEvent};
 use crate::detect::{Judge, Judged};
 use crate::document::{Document, DocumentId};
 use crate::problem::Problem;
@@ -42,6 +43,7 @@ pub(super) fn history_of(
 pub struct Panel {
     judges: Vec<Judge>,
     digest: Arc<str>,
+    correlator: Arc<Correlator>,
 }
 
 impl Panel {
@@ -50,12 +52,26 @@ impl Panel {
         Self {
             judges: (0..threads.max(1)).map(|_| judge.fork()).collect(),
             digest: Arc::clone(judge.digest()),
+            correlator: Arc::clone(judge.correlator()),
         }
     }
 
     /// Digest of rules, blacklist and modules.
     pub fn digest(&self) -> Arc<str> {
         Arc::clone(&self.digest)
+    }
+
+    /// What judges hits of correlations.
+    pub fn correlator(&self) -> Arc<Correlator> {
+        Arc::clone(&self.correlator)
+    }
+
+    /// What verdicts on these documents are made of.
+    pub fn drafts(&mut self, documents: &[Document]) -> Vec<(DocumentId, Draft)> {
+        let judge = self.judges.first_mut();
+        judge
+            .map(|judge| judge.drafts(documents))
+            .unwrap_or_default()
     }
 
     /// Judges documents on all threads; the result does not depend on how many there are.

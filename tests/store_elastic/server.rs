@@ -9,12 +9,13 @@ use elasticsearch::cert::{Certificate, CertificateValidation};
 use elasticsearch::http::headers::HeaderMap;
 use elasticsearch::http::transport::{SingleNodeConnectionPool, Transport, TransportBuilder};
 use elasticsearch::http::{Method, Url};
+use picket::detect::correlate::Hit;
 use picket::document::{Document, DocumentId, Version};
 use picket::finding::Verdict;
 use picket::store::elastic::{Connection, Elastic, Login};
 use picket::store::{
-    Begin, Checkpoint, FINDINGS_INDEX, Found, NewDocument, Outcome, Page, Progress, Search,
-    Sources, Store, StoreError, Waiting, Window,
+    Begin, Checkpoint, FINDINGS_INDEX, Found, GroupSpan, NewDocument, Outcome, Page, Progress,
+    Search, Sources, Store, StoreError, Waiting, Window,
 };
 use serde_json::{Map, Value, json};
 use tokio::sync::{Mutex, MutexGuard};
@@ -244,6 +245,15 @@ impl Store for AtOnce {
     }
     async fn release(&self, sweep: &str) -> Result<(), StoreError> {
         self.0.release(sweep).await
+    }
+    async fn keep_hits(&self, hits: &[Hit], now: i64) -> Result<(), StoreError> {
+        self.0.keep_hits(hits, now).await
+    }
+    async fn hits(&self, groups: &[GroupSpan]) -> Result<Vec<Vec<Hit>>, StoreError> {
+        self.0.hits(groups).await
+    }
+    async fn forget_hits(&self, before: i64) -> Result<(), StoreError> {
+        self.0.forget_hits(before).await
     }
     async fn find(&self, search: &Search) -> Result<Found, StoreError> {
         self.refresh().await;

@@ -14,9 +14,9 @@ use crate::alert::AlertLevel;
 use crate::cli::sweep::to_json;
 use crate::cli::{Exit, Failure, Output, text};
 use crate::config::Config;
-use crate::detect::{Detector, Inspection};
 use crate::document::Document;
-use crate::rule::Rule;
+use crate::rule::RuleSet;
+use crate::sweep::Ledger;
 use crate::taxonomy::{Event, Reader, Slots};
 
 /// The largest file of cases, in bytes.
@@ -38,7 +38,7 @@ Beside my-rules/whoami.yml stands my-rules/whoami.cases.json:
   ]
 `documents` takes several documents, `file` a recording beside the cases (.evtx, JSON, NDJSON, .gz,
 .zip); `count` is how many of them fire, or `fires` whether any does. Where a file has several rules,
-`rule` names one by its id.
+`rule` names one by its id; without it the case is of the file's correlation, or of its first rule.
 
 Ends with 2 if a case is not as it says."#)]
 pub struct Args {
@@ -83,17 +83,18 @@ pub fn run(args: &Args, mut config: Config, output: Output) -> Result<Exit, Fail
     rules.warn();
     let set = Arc::clone(&rules.set);
     let (mut rows, mut without) = (Vec::new(), 0_u64);
-    for (at, rule) in set.rules.iter().enumerate() {
-        let first = set.rules.iter().position(|other| other.path == rule.path) == Some(at);
+    let subjects = subjects(&set);
+    for (at, rule) in subjects.iter().enumerate() {
+        let first = first_of(&subjects, rule.path) == Some(at);
         let row = |note: &str, why: Option<String>| Row {
-            rule_id: &rule.id,
-            rule: &rule.title,
-            path: &rule.path,
+            rule_id: rule.id,
+            rule: rule.title,
+            path: rule.path,
             note: note.to_owned(),
             passed: why.is_none(),
             why,
         };
-        let cases = match cases(&rule.path) {
+        let cases = match cases(rule.path) {
             Ok(cases) => cases,
             Err(why) if first => {
                 rows.push(row("", Some(why)));
@@ -114,10 +115,10 @@ pub fn run(args: &Args, mut config: Config, output: Output) -> Result<Exit, Fail
             }
             rows.push(row(&case.note, why));
         }
-        if seen == (false, false) {
+        if seen == (false, false) && rule.speaks {
             without += 1;
         }
-        if args.strict && seen != (true, true) {
+        if args.strict && rule.speaks && seen != (true, true) {
             let lacks = if seen.0 { "does not fire" } else { "fires" };
             rows.push(row("", Some(format!("there is no case that {lacks}"))));
         }
@@ -134,6 +135,43 @@ pub fn run(args: &Args, mut config: Config, output: Output) -> Result<Exit, Fail
         );
     }
     Ok(if failed > 0 { Exit::Input } else { Exit::Done })
+}
+
+/// A rule or a correlation.
+struct Subject<'a> {
+    id: &'a str,
+    title: &'a str,
+    path: &'a Path,
+    /// It makes findings of its own.
+    speaks: bool,
+    is_correlation: bool,
+}
+
+fn subjects(set: &RuleSet) -> Vec<Subject<'_>> {
+    let rules = set.rules.iter().map(|rule| Subject {
+        id: &rule.id,
+        title: &rule.title,
+        path: &rule.path,
+        speaks: !rule.silent,
+        is_correlation: false,
+    });
+    let correlations = set.correlations.iter().map(|correlation| Subject {
+        id: &correlation.id,
+        title: &correlation.title,
+        path: &correlation.path,
+        speaks: !correlation.silent,
+        is_correlation: true,
+    });
+    rules.chain(correlations).collect()
+}
+
+/// Whose the cases of a file are that name no rule: those of its correlation that speaks, if it has
+/// one, else those of its first rule.
+fn first_of(subjects: &[Subject<'_>], path: &Path) -> Option<usize> {
+    let of = |wanted: &dyn Fn(&Subject<'_>) -> bool| {
+        subjects.iter().position(|s| s.path == path && wanted(s))
+    };
+    of(&|s| s.is_correlation && s.speaks).or_else(|| of(&|_| true))
 }
 
 /// The cases beside a rule, if there are any.
@@ -157,7 +195,7 @@ fn cases(rule: &Path) -> Result<Option<Vec<Case>>, String> {
 
 impl Case {
     /// Whether it is as it says; else what is otherwise.
-    fn run(&self, rule: &Rule, rules: &mut Rules) -> Result<(), String> {
+    fn run(&self, rule: &Subject<'_>, rules: &mut Rules) -> Result<(), String> {
         let said = [
             self.document.is_some(),
             !self.documents.is_empty(),
@@ -166,17 +204,20 @@ impl Case {
         if said.iter().filter(|is_said| **is_said).count() != 1 {
             return Err("a case has one of `document`, `documents` and `file`".to_owned());
         }
-        let fired = match &self.file {
+        let mut tally = Tally::default();
+        match &self.file {
             Some(file) => {
                 let beside = rule.path.parent().unwrap_or(Path::new("")).join(file);
-                hits_in(&beside, rule, rules)?
+                tally.file(&beside, rule, rules)?;
             }
             None => {
                 let documents = self.document.iter().chain(&self.documents);
-                let hits = documents.map(|document| hits(&document.to_string(), rule, rules));
-                hits.sum::<Result<u64, String>>()?
+                for (number, document) in documents.enumerate() {
+                    tally.document(number, &document.to_string(), rule, rules)?;
+                }
             }
-        };
+        }
+        let fired = tally.fired(rule, rules);
         match (self.count, self.fires) {
             (Some(count), None) if fired == count => Ok(()),
             (Some(count), None) => Err(format!("fires {fired} times, not {count}")),
@@ -188,41 +229,60 @@ impl Case {
     }
 }
 
-/// How often the rule fires on a document: once or not.
-fn hits(source: &str, rule: &Rule, rules: &mut Rules) -> Result<u64, String> {
-    let document = Document::loose("case".into(), "1", source);
-    let mut slots = Slots::default();
-    Reader::new(&rules.fields)
-        .read(&document.source, &mut slots)
-        .map_err(|error| format!("the document cannot be read: {error}"))?;
-    Ok(fires(&Event::new(&document, &slots), rule, rules))
+/// How often a rule fires on the documents of a case.
+#[derive(Default)]
+struct Tally {
+    fired: u64,
+    /// What correlations are judged by once all documents are seen.
+    ledger: Ledger,
 }
 
-fn hits_in(file: &Path, rule: &Rule, rules: &mut Rules) -> Result<u64, String> {
-    let fields = rules.fields.clone();
-    let mut fired = 0;
-    let read = recording::read(&[file.to_path_buf()], &fields, |event| {
-        fired += fires(event, rule, rules);
+impl Tally {
+    fn document(
+        &mut self,
+        number: usize,
+        source: &str,
+        rule: &Subject<'_>,
+        rules: &mut Rules,
+    ) -> Result<(), String> {
+        let document = Document::loose("case".into(), format!("{number:06}"), source);
+        let mut slots = Slots::default();
+        Reader::new(&rules.fields)
+            .read(&document.source, &mut slots)
+            .map_err(|error| format!("the document cannot be read: {error}"))?;
+        self.event(&Event::new(&document, &slots), rule, rules);
         Ok(())
-    });
-    match read {
-        Ok(0) => Err(format!("{} holds no events", file.display())),
-        Ok(_) => Ok(fired),
-        Err(failure) => Err(failure.message),
     }
-}
 
-fn fires(event: &Event<'_>, rule: &Rule, rules: &mut Rules) -> u64 {
-    let mut found = Inspection::default();
-    rules
-        .detector
-        .inspect(std::slice::from_ref(event), &mut found);
-    u64::from(
-        found
-            .findings
-            .iter()
-            .any(|(_, finding)| finding.rule_id == rule.id),
-    )
+    fn file(&mut self, file: &Path, rule: &Subject<'_>, rules: &mut Rules) -> Result<(), String> {
+        let fields = rules.fields.clone();
+        let read = recording::read(&[file.to_path_buf()], &fields, |event| {
+            self.event(event, rule, rules);
+            Ok(())
+        });
+        match read {
+            Ok(0) => Err(format!("{} holds no events", file.display())),
+            Ok(_) => Ok(()),
+            Err(failure) => Err(failure.message),
+        }
+    }
+
+    fn event(&mut self, event: &Event<'_>, rule: &Subject<'_>, rules: &mut Rules) {
+        let correlator = rules.detector.correlator();
+        for number in rules.detector.hits(event) {
+            for (correlation, hit) in correlator.hits(*number, event) {
+                self.ledger.keep(correlation, hit);
+            }
+            let hit = rules.set.rules.get(*number as usize);
+            self.fired += u64::from(hit.is_some_and(|hit| *hit.id == *rule.id));
+        }
+    }
+
+    fn fired(mut self, rule: &Subject<'_>, rules: &Rules) -> u64 {
+        let found = self.ledger.judge(&rules.detector.correlator());
+        let found = found.iter().filter(|(_, f)| *f.rule_id == *rule.id);
+        self.fired + found.count() as u64
+    }
 }
 
 fn print(rows: &[Row<'_>], output: Output) -> Result<(), Failure> {

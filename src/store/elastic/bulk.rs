@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::client::{Client, cut, post, unavailable};
-use crate::document::{DocumentId, Version};
+use crate::document::{Document, DocumentId, Version};
 use crate::store::StoreError;
 
 /// The most bytes and items of one request.
@@ -312,6 +313,23 @@ pub(super) async fn read<T: DeserializeOwned>(
         all.extend(answer.docs);
     }
     Ok(all)
+}
+
+/// Documents as they are now, in order; `None` where there is none.
+pub(super) async fn documents(
+    client: &Client,
+    ids: &[DocumentId],
+) -> Result<Vec<Option<Document>>, StoreError> {
+    let got = read::<Box<RawValue>>(client, ids, &[]).await?;
+    let documents = ids.iter().zip(got).map(|(id, got)| {
+        let version = got.version();
+        got.source.map(|source| Document {
+            id: id.clone(),
+            version,
+            source: source.get().into(),
+        })
+    });
+    Ok(documents.collect())
 }
 
 #[cfg(test)]

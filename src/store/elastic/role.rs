@@ -2,12 +2,12 @@
 //!
 //! Picket never deletes a document of others, so it is not allowed to: on Elasticsearch `index` and
 //! `auto_configure` (the mapping of `AlertLevel` and `picket`) stand where `write` would do. Of its
-//! own findings it deletes those that turn out to speak of no verdict.
+//! own findings it deletes those that turn out to speak of no verdict, of its hits the old ones.
 
 use serde_json::{Value, json};
 
 use super::{Kind, STATE_INDEX};
-use crate::store::FINDINGS_INDEX;
+use crate::store::{FINDINGS_INDEX, HITS_INDEX};
 
 /// A role: the request that makes it.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,7 +66,7 @@ fn elasticsearch(sources: &[String]) -> Value {
                 ],
             },
             {
-                "names": [FINDINGS_INDEX, STATE_INDEX],
+                "names": [FINDINGS_INDEX, STATE_INDEX, HITS_INDEX],
                 "privileges": [
                     "read", "view_index_metadata", "monitor", "maintenance", "index", "delete",
                     "create_index",
@@ -87,7 +87,11 @@ fn opensearch(sources: &[String]) -> Value {
         "indices:monitor/stats",
         "indices:monitor/settings/get",
     ];
-    let own = ["indices:admin/create", "indices:data/write/delete"];
+    let own = [
+        "indices:admin/create",
+        "indices:data/write/delete",
+        "indices:data/write/delete/byquery",
+    ];
     let own = [&both[..], &own].concat();
     json!({
         // Requests that name several indices are allowed as such first.
@@ -99,7 +103,7 @@ fn opensearch(sources: &[String]) -> Value {
         ],
         "index_permissions": [
             { "index_patterns": sources, "allowed_actions": both },
-            { "index_patterns": [FINDINGS_INDEX, STATE_INDEX], "allowed_actions": own },
+            { "index_patterns": [FINDINGS_INDEX, STATE_INDEX, HITS_INDEX], "allowed_actions": own },
         ],
     })
 }
@@ -128,7 +132,7 @@ mod tests {
                 .find_map(|at| role.body.pointer(at))
                 .unwrap();
             assert!(!of_others.to_string().contains("delete"), "{kind:?}");
-            for named in ["winlogbeat-*", FINDINGS_INDEX, STATE_INDEX] {
+            for named in ["winlogbeat-*", FINDINGS_INDEX, STATE_INDEX, HITS_INDEX] {
                 assert!(text.contains(named), "{kind:?} {named}");
             }
         }

@@ -46,6 +46,7 @@ pub(super) enum Job {
     Get(Vec<DocumentId>, Reply<Vec<Option<Document>>>),
     Apply(Vec<Verdict>, Reply<Vec<Outcome>>),
     Commit(String, Progress, Reply<()>),
+    Remove(Vec<DocumentId>, Reply<()>),
 }
 
 /// The answer to a job, held back until its commit.
@@ -106,6 +107,8 @@ struct Group {
     answers: Vec<Answer>,
     staged: Writes,
     sweeps: Vec<(String, Progress)>,
+    /// What goes, unless it is written in the same group.
+    removed: Vec<DocumentId>,
     /// Somebody waits for it to be durable.
     commit: bool,
 }
@@ -182,11 +185,12 @@ impl Committer {
             answers,
             staged,
             sweeps,
+            removed,
             commit,
         } = group;
         if result.is_ok() {
             if commit || self.pending.len() + staged.len() > MAX_PENDING {
-                result = self.write_out(staged, sweeps);
+                result = self.write_out(staged, sweeps, &removed);
             } else {
                 self.pending.extend(staged);
             }
@@ -239,6 +243,11 @@ impl Committer {
                 group.commit = true;
                 Answer::Done(reply)
             }
+            Job::Remove(ids, reply) => {
+                group.removed.extend(ids);
+                group.commit = true;
+                Answer::Done(reply)
+            }
         };
         self.seq = stage.seq;
         group.staged = stage.staged;
@@ -251,14 +260,16 @@ impl Committer {
         &mut self,
         staged: Writes,
         sweeps: Vec<(String, Progress)>,
+        removed: &[DocumentId],
     ) -> Result<(), StoreError> {
         let mut state = self.state.clone();
         state.seq = self.seq;
         state.sweeps.extend(sweeps);
-        if staged.is_empty() && self.pending.is_empty() && state == self.state {
+        let nothing = staged.is_empty() && self.pending.is_empty() && removed.is_empty();
+        if nothing && state == self.state {
             return Ok(());
         }
-        match self.try_write(staged, &state) {
+        match self.try_write(staged, removed, &state) {
             Ok(()) => {
                 self.pending.clear();
                 self.state = state;
@@ -274,7 +285,12 @@ impl Committer {
         }
     }
 
-    fn try_write(&mut self, staged: Writes, state: &State) -> Result<(), StoreError> {
+    fn try_write(
+        &mut self,
+        staged: Writes,
+        removed: &[DocumentId],
+        state: &State,
+    ) -> Result<(), StoreError> {
         let snapshot = latest(&self.latest);
         if self.writer.is_none() {
             self.writer = Some(writer(&self.index).map_err(error::write)?);
@@ -282,6 +298,10 @@ impl Committer {
         let Some(writer) = &mut self.writer else {
             return Ok(());
         };
+        // Before the writes: a delete takes what was added before it.
+        for id in removed {
+            writer.delete_term(self.columns.key_term(id));
+        }
         let kept = self.pending.iter();
         let kept = kept.filter(|(id, _)| !staged.contains_key(*id));
         let mut writes: Vec<Write> = kept.map(|(_, write)| write.clone()).collect();

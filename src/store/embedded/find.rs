@@ -13,7 +13,7 @@ use super::schema::{self, Fact};
 use super::snapshot::{Segment, Snapshot};
 use crate::document::Document;
 use crate::store::query::{Query, parse};
-use crate::store::{Aggregation, Found, Search, Sort, Sources, StoreError, StoreErrorKind};
+use crate::store::{Aggregation, Found, HITS_INDEX, Search, Sort, StoreError, StoreErrorKind};
 use crate::taxonomy::read::leaves;
 
 /// How far a search may page, as in Elasticsearch.
@@ -73,8 +73,11 @@ fn hits<'s>(
     let mut hits = Vec::new();
     for segment in &snapshot.segments {
         let mut bits = eval.query(query, segment)?;
-        let wanted = |sources: &Sources| segment.fitting(|index| sources.fit(index));
-        let fits = search.sources.as_ref().map(wanted);
+        let fits = segment.fitting(|index| match &search.sources {
+            Some(sources) => sources.fit(index),
+            // What correlations are judged by is nobody's to read.
+            None => index != HITS_INDEX,
+        });
         bits.retain(|doc| {
             let in_time = match (search.from, search.to) {
                 (None, None) => true,
@@ -82,9 +85,7 @@ fn hits<'s>(
                     from.is_none_or(|from| from <= time) && to.is_none_or(|to| time <= to)
                 }),
             };
-            in_time
-                && segment.is_alive(doc)
-                && fits.as_ref().is_none_or(|fits| segment.fits(doc, fits))
+            in_time && segment.is_alive(doc) && segment.fits(doc, &fits)
         });
         hits.push((segment, bits));
     }

@@ -10,10 +10,11 @@ use tantivy::schema::{Field, Value};
 
 use super::schema::{self, Columns, Fact};
 use super::words;
+use crate::detect::correlate::Hit;
 use crate::document::{Document, DocumentId};
 use crate::finding::Standing;
 use crate::store::findings;
-use crate::store::{FINDINGS_INDEX, StoreError, StoreErrorKind};
+use crate::store::{FINDINGS_INDEX, HITS_INDEX, StoreError, StoreErrorKind};
 use crate::taxonomy::read::leaves;
 use crate::taxonomy::{Event, ReadError, Reader, Slots};
 
@@ -188,6 +189,16 @@ impl Rows {
                 time: record.time,
                 host: record.host,
                 user: record.user,
+                standing: Standing::default(),
+            });
+        }
+        if *document.id.index == *HITS_INDEX
+            && let Ok(hit) = serde_json::from_str::<Hit>(&document.source)
+        {
+            return Ok(Facts {
+                time: Some(hit.time),
+                host: None,
+                user: None,
                 standing: Standing::default(),
             });
         }
