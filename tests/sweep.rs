@@ -14,8 +14,8 @@ use picket::document::{Document, DocumentId, Scope, Version};
 use picket::finding::{Evidence, Finding, Verdict};
 use picket::store::embedded::Embedded;
 use picket::store::{
-    Begin, FINDINGS_INDEX, Found, GroupSpan, NewDocument, Outcome, Page, Progress, Search, Sources,
-    Store, StoreError, StoreErrorKind, Waiting, Window,
+    Begin, Checkpoint, FINDINGS_INDEX, Found, GroupSpan, NewDocument, Outcome, Page, Progress,
+    Search, Sources, Store, StoreError, StoreErrorKind, Waiting, Window,
 };
 use picket::sweep::{Sweep, SweepReport};
 use picket::taxonomy::{Event, FieldId, Fields};
@@ -354,18 +354,14 @@ impl Store for Cut {
     async fn add(&self, documents: Vec<NewDocument>) -> Result<(), StoreError> {
         self.inner.add(documents).await
     }
-    async fn begin(
-        &self,
-        sources: &Sources,
-        from: Begin,
-    ) -> Result<picket::store::Checkpoint, StoreError> {
+    async fn begin(&self, sources: &Sources, from: Begin) -> Result<Checkpoint, StoreError> {
         self.at(self.inner.begin(sources, from)).await
     }
     async fn changes(
         &self,
         sweep: Option<&str>,
         sources: &Sources,
-        since: &picket::store::Checkpoint,
+        since: &Checkpoint,
         limit: usize,
     ) -> Result<Page, StoreError> {
         self.at(self.inner.changes(sweep, sources, since, limit))
@@ -424,11 +420,7 @@ impl Store for Cut {
     async fn find(&self, search: &Search) -> Result<Found, StoreError> {
         self.inner.find(search).await
     }
-    async fn waiting(
-        &self,
-        sources: &Sources,
-        since: &picket::store::Checkpoint,
-    ) -> Result<Waiting, StoreError> {
+    async fn waiting(&self, sources: &Sources, since: &Checkpoint) -> Result<Waiting, StoreError> {
         self.inner.waiting(sources, since).await
     }
 }
