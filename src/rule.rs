@@ -7,6 +7,7 @@ pub mod coding;
 pub mod condition;
 pub mod correlation;
 pub mod detection;
+pub mod expression;
 pub mod filter;
 pub mod header;
 pub mod lint;

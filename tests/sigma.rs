@@ -97,16 +97,17 @@ impl Bench {
         hits.iter().map(id).collect()
     }
 
-    pub(crate) fn findings(&mut self, fields: Value) -> Vec<Finding> {
+    fn inspect(&mut self, fields: Value) -> Inspection {
         self.with(fields, |detector, event| {
             let mut found = Inspection::default();
             detector.inspect(std::slice::from_ref(event), &mut found);
             found
-                .findings
-                .into_iter()
-                .map(|(_, finding)| finding)
-                .collect()
         })
+    }
+
+    pub(crate) fn findings(&mut self, fields: Value) -> Vec<Finding> {
+        let found = self.inspect(fields).findings;
+        found.into_iter().map(|(_, finding)| finding).collect()
     }
 }
 

@@ -12,7 +12,7 @@ use crate::alert::{AlertLevel, Level};
 use crate::finding::{Evidence, Finding};
 use crate::hex::hex;
 use crate::problem::Problem;
-use crate::rule::predicate::why;
+use crate::rule::expression::why;
 use crate::taxonomy::{Event, FieldId, Kind};
 
 /// The largest program that one line may become, in bytes.

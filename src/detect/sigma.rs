@@ -2,6 +2,7 @@
 //! index which of those could hold, the rules' trees which do. Each finding carries its evidence
 //! and the opinion of a second engine. An event that nothing is found on costs no allocation.
 
+mod bounded;
 pub mod cost;
 pub mod cross;
 mod evidence;
@@ -309,6 +310,13 @@ impl Detector for SigmaDetector {
     fn inspect(&mut self, events: &[Event<'_>], out: &mut Inspection) {
         for (position, event) in events.iter().enumerate() {
             let count = self.hits(event).len();
+            if !self.scratch.overlong.is_empty() {
+                bounded::name(
+                    &self.shared.rules,
+                    &self.scratch.overlong,
+                    &mut out.problems,
+                );
+            }
             for at in 0..count {
                 let Some(number) = self.hits.get(at).copied() else {
                     continue;

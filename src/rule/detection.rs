@@ -4,9 +4,10 @@
 
 use super::coding::Codings;
 use super::condition;
+use super::expression::Expression;
 use super::modifier::{Kind, Modifiers};
 use super::pattern;
-use super::predicate::{Expression, How, Network, Number, Predicate};
+use super::predicate::{How, Network, Number, Predicate};
 use super::tree::{Atoms, Selection, Tree};
 use super::yaml::{Entry, Node, Value};
 use crate::taxonomy::{FieldId, Fields};

@@ -158,15 +158,15 @@ impl File<'_> {
 
     fn rule(&mut self, rule: &Node) {
         for entry in rule.entries() {
-            if let Some(near) = nearest(&entry.key, KEYS).filter(|near| *near != entry.key) {
-                if !KEYS.contains(&&*entry.key) {
-                    self.hint(
-                        "unknown-key",
-                        entry.line,
-                        format!("the key `{}` is not Sigma's", entry.key),
-                    )
-                    .help(format!("did you mean `{near}`?"));
-                }
+            if !KEYS.contains(&&*entry.key)
+                && let Some(near) = nearest(&entry.key, KEYS)
+            {
+                self.hint(
+                    "unknown-key",
+                    entry.line,
+                    format!("the key `{}` is not Sigma's", entry.key),
+                )
+                .help(format!("did you mean `{near}`?"));
             }
         }
         self.header(rule);

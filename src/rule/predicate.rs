@@ -7,12 +7,10 @@ use std::net::IpAddr;
 use chrono::{Datelike, Timelike};
 
 use super::detection::Unusable;
+use super::expression::Expression;
 use super::pattern::{self, Token};
 use crate::taxonomy::FieldId;
 use crate::taxonomy::time;
-
-/// The largest program that a regular expression may become, in bytes.
-const REGEX_SIZE: usize = 4 * 1024 * 1024;
 
 /// Number of an [`Atom`] in its rule set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -209,46 +207,6 @@ pub enum Predicate {
     Exists,
 }
 
-/// A compiled regular expression; equal to another of the same text.
-#[derive(Clone, Debug)]
-pub struct Expression(pub regex::Regex);
-
-impl Expression {
-    /// Compiles it.
-    ///
-    /// # Errors
-    /// It cannot be parsed, or becomes too large. A lowercase fragment.
-    pub fn new(source: &str) -> Result<Self, String> {
-        regex::RegexBuilder::new(source)
-            .size_limit(REGEX_SIZE)
-            .nest_limit(64)
-            .build()
-            .map(Self)
-            .map_err(|error| why(&error))
-    }
-}
-
-/// The last line of a regex error says what is wrong; those before it draw where.
-pub fn why(error: &regex::Error) -> String {
-    let text = error.to_string();
-    let last = text.lines().last().unwrap_or_default();
-    last.strip_prefix("error: ").unwrap_or(last).to_lowercase()
-}
-
-impl PartialEq for Expression {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.as_str() == other.0.as_str()
-    }
-}
-
-impl Eq for Expression {}
-
-impl Hash for Expression {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.as_str().hash(state);
-    }
-}
-
 /// A network in CIDR notation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Network {
@@ -351,7 +309,7 @@ impl Predicate {
         match self {
             Self::Text { how, text, cased } => how.holds(seen(cased), text),
             Self::Wildcard { tokens, cased } => pattern::matches(tokens, seen(cased)),
-            Self::Regex(expression) => expression.0.is_match(value),
+            Self::Regex(expression) => expression.is_match(value),
             Self::Network(network) => network.contains(value),
             Self::Number(compare, Number(than)) => {
                 Number::parse(value).is_some_and(|Number(number)| compare.holds(number, *than))
@@ -392,7 +350,7 @@ impl Predicate {
                 })
             }
             Self::Regex(expression) => {
-                let found = expression.0.find(value)?;
+                let found = expression.regex().find(value)?;
                 Some((found.start(), found.len()))
             }
             _ => None,
@@ -443,15 +401,5 @@ mod tests {
         let predicate = Predicate::text(pattern::tokens("*KEY*"), false);
         let value = "é\u{212a}ey.exe";
         assert_eq!(predicate.span(value, &pattern::fold(value)), Some((2, 5)));
-    }
-
-    #[test]
-    fn a_regex_that_would_grow_too_large_is_refused() {
-        assert!(Expression::new(r"(\w{1000}){1000}").is_err());
-        assert!(
-            Expression::new(r"(?=a)")
-                .unwrap_err()
-                .contains("look-around")
-        );
     }
 }

@@ -394,3 +394,24 @@ fn sigma_rust_knows_no_log_source() {
         "it is loaded, and sees no such document"
     );
 }
+
+/// A regex costs at most so much, however long the value; that it was not asked is said by name.
+#[test]
+fn a_dear_regex_is_bounded_and_its_rule_is_named() {
+    let text = rule(
+        r"sel: {CommandLine|re: '[\s\S]{1,3000}xyz$'}
+condition: sel",
+    );
+    let mut bench = Bench::new(&text);
+    let short = bench.inspect(json!({"CommandLine": "x".repeat(5_000) + "xyz"}));
+    assert_eq!((short.findings.len(), short.problems.len()), (1, 0));
+    let begun = std::time::Instant::now();
+    let long = bench.inspect(json!({"CommandLine": "x".repeat(1_000_000) + "xyz"}));
+    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+    assert_eq!(long.findings, []);
+    let problem = long.problems[0].to_string();
+    assert!(
+        problem.starts_with("test.yml:1: its regular expression was not asked"),
+        "{problem}"
+    );
+}

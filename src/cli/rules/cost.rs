@@ -51,6 +51,7 @@ struct Row<'a> {
     on_hits_ns: u128,
     slowest_ns: u128,
     asked_of_all: bool,
+    regex_not_asked: u64,
 }
 
 /// Runs the command.
@@ -100,6 +101,7 @@ fn machine<'a>((rule, cost): &(&'a Rule, &'a Cost)) -> Row<'a> {
         on_hits_ns: cost.on_hits.as_nanos(),
         slowest_ns: cost.slowest.as_nanos(),
         asked_of_all: cost.asked_of_all,
+        regex_not_asked: cost.overlong,
     }
 }
 
@@ -116,11 +118,14 @@ fn print(
         "share", "matching", "on hits", "asked", "hits", "slowest", "rule",
     ]);
     for (rule, cost) in asked.iter().take(top) {
-        let note = if cost.asked_of_all {
-            "\nasked of every event of its log source: it names no text that must be there"
-        } else {
-            ""
-        };
+        let mut note = String::new();
+        if cost.asked_of_all {
+            note += "\nasked of every event of its log source: it names no text that must be there";
+        }
+        if cost.overlong > 0 {
+            let times = text::count(cost.overlong, "value");
+            note += &format!("\n{times} too long for its regular expression, which was not asked");
+        }
         table.add_row([
             share(cost.time(), all),
             text::short(cost.matching),

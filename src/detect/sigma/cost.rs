@@ -18,6 +18,8 @@ pub struct Cost {
     pub matching: Duration,
     /// What evidence and second opinion took.
     pub on_hits: Duration,
+    /// How often a regular expression of it was not asked, as the value is too long for it.
+    pub overlong: u64,
     /// The longest that asking once took.
     pub slowest: Duration,
     /// It names no text that must be there, so that no index can rule it out.
@@ -69,7 +71,9 @@ impl SigmaDetector {
                     atoms: &shared.rules.atoms,
                     rule,
                 };
+                let unasked = self.scratch.overlong.len();
                 let holds = self.scratch.holds(asked, event, &rule.condition);
+                cost.overlong += u64::from(self.scratch.overlong.len() > unasked);
                 let took = lap(&mut last, clock);
                 cost.asked += 1;
                 cost.matching += took;

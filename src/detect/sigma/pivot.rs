@@ -140,7 +140,7 @@ fn of_atom(atom: &Atom) -> Option<Clause> {
     let needles = match &atom.predicate {
         Predicate::Text { how, text, .. } => vec![(*how, fold(text))],
         Predicate::Wildcard { tokens, .. } => vec![of_wildcard(tokens)?],
-        Predicate::Regex(expression) => of_regex(expression.0.as_str())?
+        Predicate::Regex(expression) => of_regex(expression.regex().as_str())?
             .into_iter()
             .map(|text| (How::Contains, text))
             .collect(),

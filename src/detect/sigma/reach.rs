@@ -96,9 +96,10 @@ impl Walk<'_> {
     fn may_hold(&mut self, tree: &Tree) -> bool {
         match tree {
             // Everything but the first lack is looked at too, so that all are named.
-            Tree::All(parts) => parts
-                .iter()
-                .fold(true, |all, part| self.may_hold(part) && all),
+            Tree::All(parts) => {
+                let lacking = parts.iter().filter(|part| !self.may_hold(part)).count();
+                lacking == 0
+            }
             Tree::Any(parts) => parts.iter().any(|part| self.may_hold(part)),
             Tree::Selection(number) => self
                 .rule

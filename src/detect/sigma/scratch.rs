@@ -6,7 +6,7 @@ use super::seen::Seen;
 use crate::rule::Rule;
 use crate::rule::predicate::{Atom, AtomId, How, Predicate};
 use crate::rule::tree::Tree;
-use crate::taxonomy::{Event, FieldId, Kind};
+use crate::taxonomy::{Event, FieldId, Kind, Value};
 
 /// The rules and atoms that are asked.
 #[derive(Clone, Copy)]
@@ -33,6 +33,8 @@ pub(super) struct Scratch {
     /// For each rule when it was woken.
     woken: Vec<u32>,
     candidates: Vec<u32>,
+    /// Regular expressions that were not asked, as a value is too long for them.
+    pub(super) overlong: Vec<AtomId>,
     /// Its source in lower case, if that was asked for.
     pub(super) source: Vec<u8>,
     /// What values woke when they were seen last: all that outlives an event.
@@ -59,6 +61,7 @@ impl Scratch {
         self.lower.clear();
         self.values.clear();
         self.candidates.clear();
+        self.overlong.clear();
     }
 
     /// The values of a field (`None`: all values) in lower case, `null`s left out: the number of
@@ -174,6 +177,13 @@ impl Scratch {
         if let Some(answer) = self.answers.get_mut(id.index()) {
             *answer = asked_before + u64::from(holds);
         }
+        if !holds
+            && atoms
+                .get(id.index())
+                .is_some_and(|atom| is_overlong(event, atom))
+        {
+            self.overlong.push(id);
+        }
         holds
     }
 
@@ -250,6 +260,18 @@ impl Scratch {
         (mine..mine + mine_count).any(|mine| {
             (others..others + other_count).any(|o| how.holds(self.value(mine), self.value(o)))
         })
+    }
+}
+
+/// Whether a regular expression is not asked of one of the values.
+fn is_overlong(event: &Event<'_>, atom: &Atom) -> bool {
+    let Predicate::Regex(expression) = &atom.predicate else {
+        return false;
+    };
+    let too_long = |value: Value<'_>| !expression.is_bounded(value.text);
+    match atom.field {
+        Some(field) => event.values(field).any(too_long),
+        None => event.all_values().any(too_long),
     }
 }
 

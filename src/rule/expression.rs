@@ -1,0 +1,126 @@
+//! A rule's regular expression, bounded three ways: in the program that it becomes, in how deep it
+//! nests, and in the work that one value may ask of it. Never backtracks.
+
+use std::hash::{Hash, Hasher};
+
+use regex_syntax::ParserBuilder;
+use regex_syntax::hir::{Hir, HirKind};
+
+/// The largest program that a regular expression may become, in bytes.
+const MAX_SIZE: usize = 4 * 1024 * 1024;
+/// How deep it may nest.
+const MAX_DEPTH: u32 = 64;
+/// The most work that one value may ask: its bytes times the places in the expression that may be
+/// under way at each of them. So much takes about a second, if it must be done at all.
+const MAX_WORK: u64 = 1 << 26;
+
+/// A compiled regular expression; equal to another of the same text.
+#[derive(Clone, Debug)]
+pub struct Expression {
+    regex: regex::Regex,
+    /// How many places it has, repetitions written out.
+    places: u64,
+}
+
+impl Expression {
+    /// Compiles it.
+    ///
+    /// # Errors
+    /// It cannot be parsed, or becomes too large. A lowercase fragment.
+    pub fn new(source: &str) -> Result<Self, String> {
+        let regex = regex::RegexBuilder::new(source)
+            .size_limit(MAX_SIZE)
+            .nest_limit(MAX_DEPTH)
+            .build()
+            .map_err(|error| why(&error))?;
+        let mut parser = ParserBuilder::new().nest_limit(MAX_DEPTH).build();
+        let parsed = parser.parse(source);
+        Ok(Self {
+            regex,
+            places: parsed.map_or(MAX_WORK, |hir| places(&hir)).max(1),
+        })
+    }
+
+    /// The regular expression itself.
+    pub fn regex(&self) -> &regex::Regex {
+        &self.regex
+    }
+
+    /// Whether it may be asked of that value: if not, it would take too long.
+    pub fn is_bounded(&self, value: &str) -> bool {
+        self.places.saturating_mul(value.len() as u64) <= MAX_WORK
+    }
+
+    /// Whether it matches a part of the value; of a value for which it is not bounded it is not
+    /// asked.
+    pub fn is_match(&self, value: &str) -> bool {
+        self.is_bounded(value) && self.regex.is_match(value)
+    }
+}
+
+fn places(hir: &Hir) -> u64 {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => 0,
+        HirKind::Literal(literal) => literal.0.len() as u64,
+        HirKind::Class(_) => 1,
+        HirKind::Repetition(repetition) => {
+            let times = repetition.max.unwrap_or(repetition.min).max(1);
+            u64::from(times).saturating_mul(places(&repetition.sub))
+        }
+        HirKind::Capture(capture) => places(&capture.sub),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => {
+            parts.iter().map(places).fold(0, u64::saturating_add)
+        }
+    }
+}
+
+/// The last line of a regex error says what is wrong; those before it draw where.
+pub fn why(error: &regex::Error) -> String {
+    let text = error.to_string();
+    let last = text.lines().last().unwrap_or_default();
+    last.strip_prefix("error: ").unwrap_or(last).to_lowercase()
+}
+
+impl PartialEq for Expression {
+    fn eq(&self, other: &Self) -> bool {
+        self.regex.as_str() == other.regex.as_str()
+    }
+}
+
+impl Eq for Expression {}
+
+impl Hash for Expression {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.regex.as_str().hash(state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_regex_that_would_grow_too_large_is_refused() {
+        assert!(Expression::new(r"(\w{1000}){1000}").is_err());
+        assert!(
+            Expression::new(r"(?=a)")
+                .unwrap_err()
+                .contains("look-around")
+        );
+    }
+
+    #[test]
+    fn repetitions_bound_the_value_and_stars_do_not() {
+        let bounded = |source: &str, length: usize| {
+            let expression = Expression::new(source).unwrap();
+            expression.is_bounded(&"a".repeat(length))
+        };
+        // The longest command line, and a regex that asks for a long one.
+        assert!(bounded(".{1000,}", 32 * 1024));
+        assert!(bounded(r"-k\s\w{1,64}(?:\s?(?:-p|-s))?", 512 * 1024));
+        assert!(bounded("(?i)a.*b+[0-9]*", 4 * 1024 * 1024));
+        assert!(bounded(r"[\s\S]{1,3000}xyz$", 16 * 1024));
+        assert!(!bounded(r"[\s\S]{1,3000}xyz$", 32 * 1024));
+        assert!(!bounded("(a{1,100}b{1,100}){1,20}", 64 * 1024));
+    }
+}
