@@ -2,7 +2,7 @@
 //! test that hands its factory to [`contract`]. Says nothing that is true of one of them only.
 
 mod feed;
-mod hits;
+pub(crate) mod hits;
 mod search;
 mod verdicts;
 

@@ -433,9 +433,8 @@ fn keep(found: Inspection, events: &[Event<'_>], whole: bool, judged: &mut Judge
     }
     for (position, correlation, hit) in found.hits {
         if let Some(event) = events.get(position) {
-            judged
-                .hits
-                .push((correlation, hit, Draft::of(event, false)));
+            // The document is judged here as a whole, whatever comes of its hits.
+            judged.hits.push((correlation, hit, Draft::of(event, true)));
         }
     }
 }

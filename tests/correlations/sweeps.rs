@@ -87,6 +87,24 @@ async fn a_late_document_is_found_on_an_earlier_one_and_nothing_is_lowered() {
 }
 
 #[tokio::test]
+async fn what_was_found_is_counted_once() {
+    let judge = judge(&brute_force());
+    let store = Arc::new(Embedded::in_memory().unwrap());
+    let mut events: Vec<(usize, Value)> = (0..12).map(|n| (n as usize, bob(n, 4625))).collect();
+    events.push((12, bob(20, 4624)));
+    add(&*store, &events).await;
+    let all: Arc<dyn Store> = Arc::clone(&store) as _;
+    let all = Sweep::new("test", all, Sources::all(), &judge, 1).page_of(5);
+    let report = all
+        .activate(&AtomicBool::new(false), &mut |_| {})
+        .await
+        .unwrap();
+    // The document comes back with our mark on it, and passes by.
+    assert_eq!((report.findings, report.written), (1, 1));
+    assert_eq!((report.read.documents, report.read.judged_before), (14, 1));
+}
+
+#[tokio::test]
 async fn a_dry_run_finds_the_same_and_keeps_nothing() {
     let judge = judge(&brute_force());
     let store = Arc::new(Embedded::in_memory().unwrap());

@@ -8,7 +8,7 @@ use super::{T0, event, feed, new};
 
 const DAY: i64 = 86_400_000;
 
-fn hit(group: &str, second: i64, document: &str) -> Hit {
+pub(crate) fn hit(group: &str, second: i64, document: &str) -> Hit {
     Hit {
         time: T0 + second * 1000,
         document: DocumentId {
@@ -34,7 +34,7 @@ fn hit(group: &str, second: i64, document: &str) -> Hit {
     }
 }
 
-fn span(group: &str, from: i64, to: i64) -> GroupSpan {
+pub(crate) fn span(group: &str, from: i64, to: i64) -> GroupSpan {
     GroupSpan {
         group: group.into(),
         from: T0 + from * 1000,

@@ -16,6 +16,7 @@ use picket::sweep::Sweep;
 use serde_json::{Value, json};
 
 use super::server::Server;
+use crate::store_contract::hits::{hit, span};
 use crate::store_contract::{feed_of, verdict};
 use crate::sweep::{command, words};
 
@@ -77,6 +78,11 @@ async fn the_role_is_enough_for_everything() {
         people.0.server(),
         "it may ask what it is"
     );
+    let hits = [hit("group", 1, "d1"), hit("group", 2, "d2")];
+    picket.keep_hits(&hits, 0).await.unwrap();
+    let kept = picket.hits(&[span("group", 0, 9)]).await.unwrap();
+    assert_eq!(kept[0].len(), 2);
+    picket.forget_hits(86_400_000).await.unwrap();
 
     let store = Arc::clone(&picket) as Arc<dyn Store>;
     let sweep = Sweep::new("s", store, sources(), &words(), 1)

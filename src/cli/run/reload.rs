@@ -149,6 +149,23 @@ fn difference(before: &RuleSet, now: &RuleSet) -> Difference {
         };
         list.push(text::clean(&rule.title).into_owned());
     }
+    // What a correlation says, and what its rules say, is in its key.
+    let by_id = |set: &RuleSet| -> BTreeMap<String, (String, String)> {
+        let all = set.correlations.iter();
+        all.map(|c| (c.id.to_string(), (c.key.to_string(), c.title.to_string())))
+            .collect()
+    };
+    let (old, new) = (by_id(before), by_id(now));
+    let ids: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    for id in ids {
+        let (list, title) = match (old.get(id), new.get(id)) {
+            (None, Some((_, title))) => (&mut difference.added, title),
+            (Some((_, title)), None) => (&mut difference.removed, title),
+            (Some((was, _)), Some((is, title))) if was != is => (&mut difference.changed, title),
+            _ => continue,
+        };
+        list.push(text::clean(title).into_owned());
+    }
     difference
 }
 

@@ -14,6 +14,8 @@ use crate::store::{GroupSpan, HITS_INDEX, MAX_HITS, StoreError, StoreErrorKind};
 
 /// How many hits are asked for at once, of each group.
 const PAGE: usize = 1_000;
+/// How many hits are forgotten at once.
+const MOST: &str = "10000";
 /// How many groups are asked for at once.
 const GROUPS: usize = 25;
 
@@ -161,7 +163,7 @@ pub(super) async fn forget(client: &Client, before: i64) -> Result<(), StoreErro
     let query = [
         ("ignore_unavailable", "true"),
         ("conflicts", "proceed"),
-        ("wait_for_completion", "false"),
+        ("max_docs", MOST),
     ];
     let day = before.div_euclid(86_400_000) * 86_400_000;
     let body = json!({ "query": { "range": { "kept": { "lt": day } } } }).to_string();
