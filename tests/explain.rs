@@ -175,6 +175,11 @@ fn rules_are_named_by_file_id_or_title_and_documents_by_file_or_store() {
             "rules have `PsExec` in their title; name one by its id",
         ),
         (
+            "Many different discovery commands in quick sequence",
+            &recording,
+            "explain one of the rules that it names",
+        ),
+        (
             "PsExec started",
             "nowhere.ndjson",
             "there is no nowhere.ndjson",

@@ -32,7 +32,7 @@ Of several documents those are shown that the rule fires on; if there is none, t
 nearest. Numbers behind a document's file are lines, in .evtx EventRecordIDs; `at` counts the bytes
 of a value.")]
 pub struct Args {
-    /// A file with one rule, or the id or title of a loaded rule.
+    /// A file with one rule, or the id, name or title of a loaded rule.
     rule: String,
     /// FILE, FILE:NUMBER, - for standard input, or INDEX/ID in the store.
     document: String,
@@ -178,10 +178,23 @@ fn find(name: &str, config: &Config) -> Result<Rule, Failure> {
         return of_file(name, set, config);
     }
     let same = |said: &str| said.eq_ignore_ascii_case(name);
-    let exact = set.rules.iter().find(|rule| same(&rule.id));
+    let called = |rule: &&Rule| same(&rule.id) || rule.name.as_deref().is_some_and(same);
+    let exact = set.rules.iter().find(called);
     let exact = exact.or_else(|| set.rules.iter().find(|rule| same(&rule.title)));
     if let Some(rule) = exact {
         return Ok(rule.clone());
+    }
+    if let Some(correlation) = set
+        .correlations
+        .iter()
+        .find(|c| same(&c.id) || same(&c.title))
+    {
+        let rules: Vec<&str> = correlation.members.iter().map(|m| &*m.name).collect();
+        return Err(Failure::input(format!(
+            "`{}` is a correlation, of more than one document; explain one of the rules that it names: {}",
+            correlation.title,
+            rules.join(", ")
+        )));
     }
     let lower = name.to_lowercase();
     let contains = |rule: &&Rule| rule.title.to_lowercase().contains(&lower);
