@@ -223,8 +223,7 @@ fn what_most_engines_report_is_reported() {
         ours.iter()
             .for_each(|pair| println!("ours alone: {pair:?}"));
     }
-    assert!(
-        missing.len() * 100 <= pairs,
-        "more than one in a hundred is missing"
-    );
+    assert!(pairs > 1_000 && missing.is_empty(), "{missing:#?}");
+    // The same recording stands there twice, and once in the list: docs/differences.md.
+    assert!(ours.len() <= 1, "{ours:#?}");
 }

@@ -22,6 +22,7 @@ mod rules;
 mod sigma;
 mod sigma_corpus;
 mod sigma_filters;
+mod sigma_mutants;
 mod store_contract;
 mod store_crash;
 mod store_elastic;
