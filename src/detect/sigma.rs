@@ -28,7 +28,7 @@ use crate::rule::{Rule, RuleSet};
 use crate::taxonomy::{Event, FieldId, Fields, LogSource, Route};
 use index::Index;
 use pivot::Needle;
-use scratch::{Asked, Scratch};
+use scratch::{Asked, Finders, Scratch, finders};
 use second::Second;
 use seen::{Known, Seen};
 
@@ -76,6 +76,8 @@ struct Shared {
     /// One index for all routes that are put to the same rules.
     routed: Mutex<FxHashMap<Box<[u32]>, Arc<Routed>>>,
     second: Second,
+    /// What looks for the texts of the atoms.
+    finders: Finders,
 }
 
 impl SigmaDetector {
@@ -119,6 +121,7 @@ impl SigmaDetector {
             sources,
             routed: Mutex::default(),
             second: Second::new(rules.rules.len()),
+            finders: finders(&rules.atoms),
             rules,
         };
         Self::sharing(Arc::new(shared))
@@ -132,7 +135,7 @@ impl SigmaDetector {
     fn sharing(shared: Arc<Shared>) -> Self {
         let scratch = Scratch::new(
             shared.names.len(),
-            shared.rules.atoms.len(),
+            Arc::clone(&shared.finders),
             shared.rules.rules.len(),
         );
         Self {

@@ -149,8 +149,17 @@ pub fn matches(tokens: &[Token], text: &str) -> bool {
         let Some(c) = text.get(swallowed..).and_then(|rest| rest.chars().next()) else {
             return false;
         };
-        star = Some((next, swallowed + c.len_utf8()));
-        (token, at) = (next, swallowed + c.len_utf8());
+        let mut from = swallowed + c.len_utf8();
+        // Straight to where the piece stands; where it stands nowhere, nothing fits.
+        if let Some(Token::Text(piece)) = tokens.get(next) {
+            let rest = text.get(from..).unwrap_or_default();
+            match memchr::memmem::find(rest.as_bytes(), piece.as_bytes()) {
+                Some(further) => from += further,
+                None => return false,
+            }
+        }
+        star = Some((next, from));
+        (token, at) = (next, from);
     }
 }
 

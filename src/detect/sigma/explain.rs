@@ -5,7 +5,7 @@
 use serde::Serialize;
 
 use super::evidence;
-use super::scratch::{Asked, Scratch};
+use super::scratch::{Asked, Scratch, finders};
 use crate::document::Document;
 use crate::finding::Evidence;
 use crate::rule::Rule;
@@ -131,7 +131,7 @@ impl Explainer {
             names: numbers.map(|n| fields.name(FieldId(n)).into()).collect(),
             reader: Reader::new(&fields),
             slots: Slots::default(),
-            scratch: Scratch::new(fields.len(), outline.atoms.len(), 0),
+            scratch: Scratch::new(fields.len(), finders(&outline.atoms), 0),
             outline,
         })
     }

@@ -2,8 +2,13 @@
 //! values, the answers to the questions that were asked already, and the rules that are woken.
 //! Everything is stamped with the event's number, so that nothing has to be cleared.
 
+use std::sync::Arc;
+
+use memchr::memmem::Finder;
+
 use super::seen::Seen;
 use crate::rule::Rule;
+use crate::rule::pattern;
 use crate::rule::predicate::{Atom, AtomId, How, Predicate};
 use crate::rule::tree::Tree;
 use crate::taxonomy::{Event, FieldId, Kind, Value};
@@ -15,6 +20,22 @@ pub(super) struct Asked<'a> {
     pub(super) atoms: &'a [Atom],
     /// The rule.
     pub(super) rule: &'a Rule,
+}
+
+/// For each atom that looks for a text anywhere, what looks for it: made once, for all threads.
+pub(super) type Finders = Arc<[Option<Finder<'static>>]>;
+
+/// The finders of those atoms.
+pub(super) fn finders(atoms: &[Atom]) -> Finders {
+    let finder = |atom: &Atom| match &atom.predicate {
+        Predicate::Text {
+            how: How::Contains,
+            text,
+            ..
+        } => Some(Finder::new(text.as_bytes()).into_owned()),
+        _ => None,
+    };
+    atoms.iter().map(finder).collect()
 }
 
 /// Buffers of one thread.
@@ -35,6 +56,7 @@ pub(super) struct Scratch {
     candidates: Vec<u32>,
     /// Regular expressions that were not asked, as a value is too long for them.
     pub(super) overlong: Vec<AtomId>,
+    finders: Finders,
     /// Its source in lower case, if that was asked for.
     pub(super) source: Vec<u8>,
     /// What values woke when they were seen last: all that outlives an event.
@@ -43,11 +65,12 @@ pub(super) struct Scratch {
 
 impl Scratch {
     /// Buffers for that many fields, atoms and rules.
-    pub(super) fn new(fields: usize, atoms: usize, rules: usize) -> Self {
+    pub(super) fn new(fields: usize, finders: Finders, rules: usize) -> Self {
         Self {
             fields: vec![(0, 0, 0); fields + 1],
-            answers: vec![0; atoms],
+            answers: vec![0; finders.len()],
             woken: vec![0; rules],
+            finders,
             ..Self::default()
         }
     }
@@ -55,7 +78,8 @@ impl Scratch {
     /// Forgets the last event.
     pub(super) fn begin(&mut self) {
         if self.stamp == u32::MAX {
-            *self = Self::new(self.fields.len() - 1, self.answers.len(), self.woken.len());
+            let finders = Arc::clone(&self.finders);
+            *self = Self::new(self.fields.len() - 1, finders, self.woken.len());
         }
         self.stamp += 1;
         self.lower.clear();
@@ -173,7 +197,7 @@ impl Scratch {
         }
         let holds = atoms
             .get(id.index())
-            .is_some_and(|atom| self.ask(event, atom));
+            .is_some_and(|atom| self.ask(event, atom, id));
         if let Some(answer) = self.answers.get_mut(id.index()) {
             *answer = asked_before + u64::from(holds);
         }
@@ -187,7 +211,7 @@ impl Scratch {
         holds
     }
 
-    fn ask(&mut self, event: &Event<'_>, atom: &Atom) -> bool {
+    fn ask(&mut self, event: &Event<'_>, atom: &Atom, id: AtomId) -> bool {
         let (field, predicate) = (atom.field, &atom.predicate);
         match (field, predicate) {
             (Some(field), Predicate::Exists) => return event.has(field),
@@ -203,6 +227,33 @@ impl Scratch {
                 },
             ) => {
                 return self.refers(event, field, *other, *how, *cased);
+            }
+            // What does not ask for case needs no more than the folded values.
+            (
+                _,
+                Predicate::Text {
+                    how,
+                    text,
+                    cased: false,
+                },
+            ) => {
+                let (first, count) = self.folded(event, field);
+                let mut values = (first..first + count).map(|number| self.value(number));
+                return match self.finders.get(id.index()) {
+                    Some(Some(finder)) => values.any(|v| finder.find(v.as_bytes()).is_some()),
+                    _ => values.any(|value| how.holds(value, text)),
+                };
+            }
+            (
+                _,
+                Predicate::Wildcard {
+                    tokens,
+                    cased: false,
+                },
+            ) => {
+                let (first, count) = self.folded(event, field);
+                return (first..first + count)
+                    .any(|number| pattern::matches(tokens, self.value(number)));
             }
             _ => {}
         }
