@@ -3,7 +3,6 @@
 //! seed `PICKET_TEST_SEED` if there is one.
 
 #![expect(clippy::unwrap_used, reason = "what cannot be read fails the test")]
-#![expect(clippy::print_stdout, reason = "the seed is shown")]
 
 use std::fmt::Write as _;
 use std::fs;
