@@ -83,6 +83,10 @@ fn rules_are_listed_by_what_they_are_for() {
     assert_eq!(titles(&["--service", "Security"]), ["Log Cleared"]);
     assert_eq!(titles(&["WHOAMI.yml"]), ["Whoami by Anybody"]);
     assert_eq!(titles(&["--technique", "T107"]), [""; 0]);
+    let correlation = "title: Often\nname: often\nlevel: low\ncorrelation:\n  type: event_count\n  rules: [3c1e9c53-94a6-4fcd-9d5f-1f4a0a8f0a11]\n  group-by: [Computer]\n  timespan: 5m\n  condition: {gte: 3}\n";
+    write(folder.path(), "r/often.yml", correlation);
+    assert_eq!(titles(&["often"]), ["Often"]);
+    fs::remove_file(folder.path().join("r/often.yml")).unwrap();
     let table = picket(folder.path(), &["rules", "list", "--rules", "r"]).out;
     assert!(
         table.contains("windows security") && table.contains("2 rules of 2"),

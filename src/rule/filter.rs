@@ -1,4 +1,4 @@
-//! A [`Filter`]: a condition that is added to rules which it names, or to all of its log source,
+//! A `Filter`: a condition that is added to rules which it names, or to all of its log source,
 //! without touching their files. A rule then holds where its own condition and those of its filters
 //! do, so a filter that shall leave something out says `not`. Never removes a rule.
 

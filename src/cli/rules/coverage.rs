@@ -49,11 +49,12 @@ pub fn run(args: &Args, mut config: Config, output: Output) -> Result<Exit, Fail
     let rules = Rules::load(&mut config, &args.rules)?;
     rules.warn();
     let usable = || {
-        rules
-            .set
-            .rules
-            .iter()
-            .filter(|rule| log_source::known(&rule.log_source))
+        let known = |rule: &&Rule| log_source::known(&rule.log_source);
+        let of_rules = rules.set.rules.iter().filter(known);
+        let correlations = rules.set.correlations.iter();
+        of_rules
+            .map(|rule| (&*rule.techniques, rule.level, &*rule.title))
+            .chain(correlations.map(|rule| (&*rule.techniques, rule.level, &*rule.title)))
     };
     let covered = covered(usable());
     if let Some(path) = &args.layer {
@@ -71,7 +72,7 @@ pub fn run(args: &Args, mut config: Config, output: Output) -> Result<Exit, Fail
             }
         }
         Output::Table => {
-            let untagged = usable().filter(|rule| rule.techniques.is_empty()).count();
+            let untagged = usable().filter(|rule| rule.0.is_empty()).count();
             print(&mut out, &covered)?;
             writeln!(
                 out,
@@ -88,18 +89,19 @@ pub fn run(args: &Args, mut config: Config, output: Output) -> Result<Exit, Fail
     Ok(Exit::Done)
 }
 
-fn covered<'a>(rules: impl Iterator<Item = &'a Rule>) -> Vec<Covered<'a>> {
+/// Of rules their techniques, level and title.
+fn covered<'a>(rules: impl Iterator<Item = (&'a [String], Level, &'a str)>) -> Vec<Covered<'a>> {
     let mut by_technique: BTreeMap<&str, Covered<'_>> = BTreeMap::new();
-    for rule in rules {
-        for technique in rule.techniques.iter() {
+    for (techniques, level, title) in rules {
+        for technique in techniques {
             let row = by_technique.entry(technique).or_default();
             row.technique = technique;
             row.rules += 1;
             row.highest = match row.titles.is_empty() {
-                true => rule.level,
-                false => row.highest.max(rule.level),
+                true => level,
+                false => row.highest.max(level),
             };
-            row.titles.push(&rule.title);
+            row.titles.push(title);
         }
     }
     by_technique.into_values().collect()
