@@ -41,7 +41,8 @@ impl Bench {
         Self {
             reader: Reader::new(&fields),
             slots: Slots::default(),
-            detector: SigmaDetector::new(rules.clone(), &fields, AlertLevels::default()),
+            detector: SigmaDetector::new(rules.clone(), &fields, AlertLevels::default())
+                .learning(2, 3),
             rules,
         }
     }

@@ -219,7 +219,8 @@ fn broken_rules_and_documents_are_survived() {
             continue;
         }
         usable += 1;
-        let mut detector = SigmaDetector::new(Arc::new(set), &fields, AlertLevels::default());
+        let mut detector =
+            SigmaDetector::new(Arc::new(set), &fields, AlertLevels::default()).learning(1, 2);
         let (reader, mut slots) = (Reader::new(&fields), Slots::default());
         for _ in 0..DOCUMENTS {
             let own = &original.documents;

@@ -8,6 +8,7 @@ pub mod cross;
 mod evidence;
 pub mod explain;
 mod index;
+mod learn;
 mod pivot;
 pub mod reach;
 mod scratch;
@@ -16,6 +17,7 @@ mod seen;
 mod words;
 
 use std::collections::hash_map::Entry;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustc_hash::FxHashMap;
@@ -27,6 +29,7 @@ use crate::finding::{Finding, SecondOpinion};
 use crate::rule::{Rule, RuleSet};
 use crate::taxonomy::{Event, FieldId, Fields, LogSource, Route};
 use index::Index;
+use learn::{Lesson, Pace};
 use pivot::Needle;
 use scratch::{Asked, Finders, Scratch, finders};
 use second::Second;
@@ -45,18 +48,26 @@ pub struct SigmaDetector {
     /// Which rules held for an event that said the same.
     seen: Seen,
     hits: Vec<u32>,
+    /// What was seen of the events of each index, by its number.
+    lessons: FxHashMap<u64, Lesson>,
+    pace: Pace,
 }
 
 /// The rules for a route.
 struct Routed {
     /// Unlike that of any other.
     number: u64,
+    /// All of them.
+    rules: Box<[u32]>,
+    /// Whether their pivots were chosen by what was seen.
+    is_learnt: bool,
     /// Those that ask for fields only.
+    plain_rules: Vec<u32>,
     plain: Index,
     /// All the fields that these ask for: what decides which of them hold.
     asked: Vec<FieldId>,
     /// Those that ask for keywords too.
-    worded: Index,
+    worded: Arc<Index>,
 }
 
 /// What all threads share.
@@ -75,6 +86,8 @@ struct Shared {
     sources: Vec<(LogSource, Vec<u32>)>,
     /// One index for all routes that are put to the same rules.
     routed: Mutex<FxHashMap<Box<[u32]>, Arc<Routed>>>,
+    /// How many numbers were given to indices.
+    numbers: AtomicU64,
     second: Second,
     /// What looks for the texts of the atoms.
     finders: Finders,
@@ -120,6 +133,7 @@ impl SigmaDetector {
             event_ids: event_ids.collect(),
             sources,
             routed: Mutex::default(),
+            numbers: AtomicU64::new(0),
             second: Second::new(rules.rules.len()),
             finders: finders(&rules.atoms),
             rules,
@@ -144,7 +158,17 @@ impl SigmaDetector {
             scratch,
             seen: Seen::default(),
             hits: Vec::new(),
+            lessons: FxHashMap::default(),
+            pace: Pace::default(),
         }
+    }
+
+    /// The same, which looks at one in `every` events to learn what is frequent, and concludes
+    /// from `sample` of them. For tests: what is found does not depend on it.
+    #[must_use]
+    pub fn learning(mut self, every: u32, sample: usize) -> Self {
+        self.pace = Pace { every, sample };
+        self
     }
 
     /// The rules that hold for the event, as positions in [`RuleSet::rules`], ascending.
@@ -156,15 +180,39 @@ impl SigmaDetector {
         match seen.event(routed.number, &routed.asked, event) {
             Known::Rules(hits) => self.hits.extend(hits),
             Known::Nothing(slot) => {
-                self.find(event, &routed.plain);
+                self.find_and_learn(event, &routed);
                 self.hits.iter().for_each(|hit| slot.push(*hit));
             }
-            Known::TooLong => self.find(event, &routed.plain),
+            Known::TooLong => self.find_and_learn(event, &routed),
         }
         self.seen = seen;
         self.find(event, &routed.worded);
         self.hits.sort_unstable();
         &self.hits
+    }
+
+    /// Adds those that ask for fields only and hold.
+    fn find_and_learn(&mut self, event: &Event<'_>, routed: &Arc<Routed>) {
+        routed.plain.wake(event, &mut self.scratch);
+        let candidates = self.scratch.take_candidates();
+        if !routed.is_learnt {
+            self.learn(event, routed, &candidates);
+        }
+        self.keep_those_that_hold(event, &candidates);
+        self.scratch.give_back(candidates);
+    }
+
+    fn learn(&mut self, event: &Event<'_>, routed: &Arc<Routed>, woken: &[u32]) {
+        let lesson = self.lessons.entry(routed.number).or_default();
+        if lesson.wants(self.pace)
+            && lesson.look(event, &routed.plain, woken, &mut self.scratch, self.pace)
+        {
+            let better = self.shared.better(routed, lesson);
+            let same = |of_route: &&mut Arc<Routed>| of_route.number == routed.number;
+            for of_route in self.routes.values_mut().filter(same) {
+                *of_route = Arc::clone(&better);
+            }
+        }
     }
 
     /// Adds those of the index that hold.
@@ -268,7 +316,6 @@ impl Shared {
         if let Some(routed) = all.get(rules.as_slice()) {
             return routed.clone();
         }
-        let number = all.len() as u64 * 2;
         let (mut plain, mut worded, mut asked) = (Vec::new(), Vec::new(), Vec::new());
         for rule in &rules {
             match self.asked.get(*rule as usize) {
@@ -281,14 +328,51 @@ impl Shared {
         }
         asked.sort_unstable();
         asked.dedup();
+        let pivot = |rule: u32| self.pivots.get(rule as usize)?.as_deref();
+        let number = self.number();
         let routed = Arc::new(Routed {
             number,
-            plain: Index::new(number, &plain, &self.pivots),
+            is_learnt: false,
+            plain: Index::new(number, &plain, pivot),
+            plain_rules: plain,
             asked,
-            worded: Index::new(number + 1, &worded, &self.pivots),
+            worded: Arc::new(Index::new(self.number(), &worded, pivot)),
+            rules: rules.into(),
         });
-        all.insert(rules.into(), routed.clone());
+        all.insert(routed.rules.clone(), routed.clone());
         routed
+    }
+
+    fn number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The same rules with what was learnt, by this thread or by another one before it.
+    fn better(&self, routed: &Arc<Routed>, lesson: &mut Lesson) -> Arc<Routed> {
+        let mut all = self.routed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(now) = all.get(&routed.rules)
+            && now.number != routed.number
+        {
+            return now.clone();
+        }
+        let learnt: FxHashMap<u32, Vec<Needle>> =
+            lesson.conclude(&self.rules).into_iter().collect();
+        let pivot = |rule: u32| match learnt.get(&rule) {
+            Some(needles) => Some(needles.as_slice()),
+            None => self.pivots.get(rule as usize)?.as_deref(),
+        };
+        let number = self.number();
+        let better = Arc::new(Routed {
+            number,
+            is_learnt: true,
+            plain: Index::new(number, &routed.plain_rules, pivot),
+            plain_rules: routed.plain_rules.clone(),
+            asked: routed.asked.clone(),
+            worded: Arc::clone(&routed.worded),
+            rules: routed.rules.clone(),
+        });
+        all.insert(better.rules.clone(), better.clone());
+        better
     }
 }
 

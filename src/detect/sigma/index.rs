@@ -46,14 +46,18 @@ struct Collected {
 }
 
 impl Index {
-    /// An index over those rules; `pivots` has a row for each rule there is. `number` tells it
-    /// from the detector's other indices.
-    pub(super) fn new(number: u64, rules: &[u32], pivots: &[Option<Vec<Needle>>]) -> Self {
+    /// An index over those rules with their pivots. `number` tells it from the detector's other
+    /// indices.
+    pub(super) fn new<'p>(
+        number: u64,
+        rules: &[u32],
+        pivot: impl Fn(u32) -> Option<&'p [Needle]>,
+    ) -> Self {
         let mut always = Vec::new();
         let mut collected: FxHashMap<Option<FieldId>, Collected> = FxHashMap::default();
         for rule in rules {
-            match pivots.get(*rule as usize) {
-                Some(Some(needles)) => {
+            match pivot(*rule) {
+                Some(needles) => {
                     for needle in needles {
                         collected
                             .entry(needle.field)
@@ -61,7 +65,7 @@ impl Index {
                             .add(needle, *rule);
                     }
                 }
-                _ => always.push(*rule),
+                None => always.push(*rule),
             }
         }
         let mut fields = Vec::new();
@@ -94,6 +98,11 @@ impl Index {
         always.sort_unstable();
         always.dedup();
         Self { always, fields }
+    }
+
+    /// The fields that it looks at; `None`: all.
+    pub(super) fn fields(&self) -> impl Iterator<Item = Option<FieldId>> {
+        self.fields.iter().map(|index| index.field)
     }
 
     /// Puts every rule that the event could fulfil among the scratch's candidates.

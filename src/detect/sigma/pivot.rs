@@ -31,8 +31,21 @@ struct Clause {
 
 /// The rule's pivot; `None` if there is none, so that the rule is asked of every document.
 pub(super) fn pivot(rule: &Rule, atoms: &[Atom]) -> Option<Vec<Needle>> {
-    let clause = Finder { rule, atoms }.clause(&rule.condition)?;
-    let mut needles = clause.needles;
+    of(rule, atoms, None)
+}
+
+/// The same, given what share of the events has a needle.
+pub(super) fn rarest(
+    rule: &Rule,
+    atoms: &[Atom],
+    share: &dyn Fn(&Needle) -> f64,
+) -> Option<Vec<Needle>> {
+    of(rule, atoms, Some(share))
+}
+
+fn of(rule: &Rule, atoms: &[Atom], share: Share<'_>) -> Option<Vec<Needle>> {
+    let finder = Finder { rule, atoms, share };
+    let mut needles = finder.clause(&rule.condition)?.needles;
     needles.sort_by(|a, b| (a.field, a.how, &a.text).cmp(&(b.field, b.how, &b.text)));
     needles.dedup();
     Some(needles)
@@ -40,7 +53,12 @@ pub(super) fn pivot(rule: &Rule, atoms: &[Atom]) -> Option<Vec<Needle>> {
 
 /// The event ids, in canonical decimal, one of which the rule needs; `None` if it does not say.
 pub(super) fn event_ids(rule: &Rule, atoms: &[Atom]) -> Option<Vec<u32>> {
-    Finder { rule, atoms }.event_ids(&rule.condition)
+    let finder = Finder {
+        rule,
+        atoms,
+        share: None,
+    };
+    finder.event_ids(&rule.condition)
 }
 
 /// All the fields that decide whether the rule holds; `None` if any value may.
@@ -66,9 +84,13 @@ pub(super) fn asked(rule: &Rule, atoms: &[Atom]) -> Option<Vec<FieldId>> {
     Some(fields)
 }
 
+/// What share of the events has a needle, if that is known.
+type Share<'a> = Option<&'a dyn Fn(&Needle) -> f64>;
+
 struct Finder<'a> {
     rule: &'a Rule,
     atoms: &'a [Atom],
+    share: Share<'a>,
 }
 
 impl Finder<'_> {
@@ -78,7 +100,15 @@ impl Finder<'_> {
 
     fn clause(&self, tree: &Tree) -> Option<Clause> {
         match tree {
-            Tree::Atom(id) => of_atom(self.atoms.get(id.index())?),
+            Tree::Atom(id) => {
+                let mut clause = of_atom(self.atoms.get(id.index())?)?;
+                if let Some(share) = self.share {
+                    // What was never seen is told apart as before.
+                    let seen: f64 = clause.needles.iter().map(share).sum();
+                    clause.cost = seen + clause.cost / 1_000.0;
+                }
+                Some(clause)
+            }
             Tree::Selection(number) => self.clause(self.selection(*number)?),
             Tree::All(parts) => parts
                 .iter()
