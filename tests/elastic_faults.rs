@@ -232,6 +232,10 @@ async fn mishaps(
         // While the server is away nobody writes, and no kill counts.
         let away = restarting.is_some();
         part += usize::from(!away);
+        assert!(
+            part <= parts * 10 + 100,
+            "after {part} parts not everything was done often enough: somebody stopped writing, or a mishap never came"
+        );
         let allowed = (share * part).div_ceil(parts).min(share);
         desk.allowed.store(allowed, Ordering::SeqCst);
         if restarting.as_ref().is_some_and(JoinHandle::is_finished)

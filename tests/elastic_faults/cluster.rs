@@ -22,7 +22,8 @@ impl Cluster {
         let mut repeated = false;
         loop {
             let trouble = match self.try_ask(method, path, &body).await {
-                Ok((status @ (429 | 502..=504), _)) => status.to_string(),
+                // A secured server that starts knows nobody for a moment.
+                Ok((status @ (401 | 429 | 502..=504), _)) => status.to_string(),
                 Ok((status, answer)) => return (status, answer, repeated),
                 Err(error) => error.to_string(),
             };
