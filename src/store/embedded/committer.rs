@@ -314,7 +314,11 @@ impl Committer {
             }
             let columns = self.columns;
             let entry = Entry { columns, seq, row };
-            writer.add_document(entry).map_err(error::write)?;
+            if let Err(error) = writer.add_document(entry) {
+                // Only the thread that ended knows why.
+                let why = writer.prepare_commit().err().unwrap_or(error);
+                return Err(error::write(why));
+            }
         }
         commit(writer, state).map_err(error::write)
     }
