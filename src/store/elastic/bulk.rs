@@ -291,25 +291,35 @@ pub(super) async fn read<T: DeserializeOwned>(
         let fields = fields.join(",");
         let query = [("_source_includes", fields.as_str())];
         let query = if fields.is_empty() { &[][..] } else { &query };
-        let answer: Docs<T> = client.ask(post("_mget", query, body.as_bytes())).await?;
-        if answer.docs.len() != some.len() {
-            return Err(unavailable(format!(
-                "{} answered {} of {} reads",
-                client.address(),
-                answer.docs.len(),
-                some.len()
-            )));
-        }
-        if let Some((id, error)) = some.iter().zip(&answer.docs).find_map(|(id, got)| {
-            let error = got.error.as_ref()?;
-            (!SURE.contains(&error.kind.as_str())).then_some((id, error))
-        }) {
-            return Err(unavailable(format!(
-                "{} cannot be read now: {}; the next sweep tries again",
-                id.index,
-                cut(error.reason.as_deref().unwrap_or(&error.kind))
-            )));
-        }
+        let mut tried = 0;
+        let answer = loop {
+            tried += 1;
+            let answer: Docs<T> = client.ask(post("_mget", query, body.as_bytes())).await?;
+            if answer.docs.len() != some.len() {
+                return Err(unavailable(format!(
+                    "{} answered {} of {} reads",
+                    client.address(),
+                    answer.docs.len(),
+                    some.len()
+                )));
+            }
+            let unsure = some.iter().zip(&answer.docs).find_map(|(id, got)| {
+                let error = got.error.as_ref()?;
+                (!SURE.contains(&error.kind.as_str())).then_some((id, error))
+            });
+            let Some((id, error)) = unsure else {
+                break answer;
+            };
+            // The shard of an index that was just made, or is moved, is there in a moment.
+            if tried >= TRIES {
+                return Err(unavailable(format!(
+                    "{} cannot be read now: {}; the next sweep tries again",
+                    id.index,
+                    cut(error.reason.as_deref().unwrap_or(&error.kind))
+                )));
+            }
+            tokio::time::sleep(FIRST_PAUSE * (1 << tried.min(5))).await;
+        };
         all.extend(answer.docs);
     }
     Ok(all)
