@@ -8,6 +8,7 @@ pub mod exit;
 pub mod explain;
 pub mod finding;
 pub mod load;
+pub mod machine;
 pub mod progress;
 pub mod role;
 pub mod rules;

@@ -32,6 +32,7 @@ use loader::Loader;
 use predicate::Atom;
 use tree::{Selection, Tree};
 
+pub use loader::files;
 pub use placeholder::Placeholders;
 
 mod bundled {

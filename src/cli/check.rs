@@ -3,8 +3,7 @@
 use std::io::Write;
 
 use super::arsenal::Arsenal;
-use super::sweep::to_json;
-use super::{Exit, Failure, Output, text};
+use super::{Exit, Failure, Output, machine, text};
 use crate::config::Config;
 use crate::problem::Problem;
 
@@ -54,12 +53,7 @@ pub fn run(
     problems.extend(arsenal.problems.iter().cloned());
     let mut out = anstream::stdout().lock();
     match output {
-        Output::Json => writeln!(out, "{}", to_json(&problems)?)?,
-        Output::Ndjson => {
-            for problem in &problems {
-                writeln!(out, "{}", to_json(problem)?)?;
-            }
-        }
+        Output::Json | Output::Ndjson => machine::rows(&mut out, output, &problems)?,
         Output::Table => {
             for problem in &problems {
                 writeln!(out, "{}", text::clean(&problem.to_string()))?;

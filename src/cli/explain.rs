@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::sweep::to_json;
-use super::{Exit, Failure, Output, arsenal, text};
+use super::{Exit, Failure, Output, arsenal, machine, text};
 use crate::config::Config;
 use crate::detect::sigma::explain::{Explainer, Explanation};
 use crate::document::Document;
@@ -139,12 +138,7 @@ pub fn run(args: &Args, mut config: Config, output: Output) -> Result<Exit, Fail
         .collect();
     let mut out = anstream::stdout().lock();
     match output {
-        Output::Json => writeln!(out, "{}", to_json(&lines)?)?,
-        Output::Ndjson => {
-            for line in &lines {
-                writeln!(out, "{}", to_json(line)?)?;
-            }
-        }
+        Output::Json | Output::Ndjson => machine::rows(&mut out, output, &lines)?,
         Output::Table => {
             view::head(&mut out, &rule, explainer.conditions())?;
             for (place, explanation) in &nearest.shown {

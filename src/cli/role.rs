@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::sweep::to_json;
+use super::machine::to_json;
 use super::{Exit, Failure, Output};
 use crate::config::{CLUSTER_SOURCES, Config};
 use crate::store::elastic::{Kind, Role};

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::sweep::to_json;
+use super::machine::to_json;
 use super::{Exit, Failure, Output, block_on, store, text};
 use crate::config::Config;
 use crate::document::Document;

@@ -5,7 +5,8 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::finding::warning;
-use super::sweep::{summary, to_json};
+use super::machine::to_json;
+use super::sweep::summary;
 use super::{Exit, Failure, Output, block_on, store, text};
 use crate::config::Config;
 use crate::store::{Aggregation, Search, ShardWaiting, Sources, Store, Waiting};

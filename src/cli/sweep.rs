@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::arsenal::Arsenal;
 use super::finding::{FindingLine, warning};
+use super::machine::to_json;
 use super::story::Story;
 use super::{Exit, Failure, Output, block_on, progress, store, text};
 use crate::config::{Config, SweepConfig};
@@ -213,11 +214,6 @@ fn print(
         }
     }
     Ok(())
-}
-
-/// JSON text, or why there is none.
-pub fn to_json(value: &impl serde::Serialize) -> Result<String, Failure> {
-    serde_json::to_string(value).map_err(|error| Failure::outside(error.to_string()))
 }
 
 /// What an activation did, in one or two lines.

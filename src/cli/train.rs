@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use super::sweep::to_json;
+use super::machine::to_json;
 use super::{Exit, Failure, Output, progress, text};
 use crate::train::{self, Options};
 

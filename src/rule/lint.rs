@@ -8,18 +8,21 @@ mod values;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 use super::nearest;
 use super::yaml::{self, Node, Value};
 use crate::problem::Problem;
 
 /// Something that should be otherwise.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Remark {
     /// The name of the check.
     pub check: &'static str,
     /// Whether the specification forbids it; else it is a convention.
     pub is_error: bool,
     /// Where, what, and what to do.
+    #[serde(flatten)]
     pub problem: Problem,
 }
 

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -26,6 +26,24 @@ use crate::taxonomy::Fields;
 /// Enters into each digest: to be raised when the same rule text comes to mean something else, so
 /// that documents are judged again.
 const MEANING: &str = "picket sigma 1";
+
+/// The files of rules below a folder, sorted, or the file itself.
+pub fn files(root: &Path) -> impl Iterator<Item = walkdir::Result<PathBuf>> + use<> {
+    let is_yaml = |path: &Path| {
+        path.extension()
+            .is_some_and(|end| end.eq_ignore_ascii_case("yml") || end.eq_ignore_ascii_case("yaml"))
+    };
+    let is_rule = move |entry: &walkdir::DirEntry| {
+        entry.file_type().is_file() && (is_yaml(entry.path()) || entry.depth() == 0)
+    };
+    // Loops of symbolic links are errors of the walk.
+    WalkDir::new(root)
+        .follow_links(true)
+        .sort_by_file_name()
+        .into_iter()
+        .filter(move |entry| entry.as_ref().map_or(true, is_rule))
+        .map(|entry| entry.map(walkdir::DirEntry::into_path))
+}
 
 /// A rule set that is being loaded.
 pub(super) struct Loader<'f> {
@@ -88,11 +106,13 @@ impl<'f> Loader<'f> {
     }
 
     pub(super) fn tree(&mut self, root: &Path) {
-        let mut files = 0;
-        // Loops of symbolic links are errors of the walk.
-        for entry in WalkDir::new(root).follow_links(true).sort_by_file_name() {
-            let entry = match entry {
-                Ok(entry) => entry,
+        let mut found = 0;
+        for path in files(root) {
+            match path {
+                Ok(path) => {
+                    found += 1;
+                    self.file(&path);
+                }
                 Err(error) => {
                     let path = error.path().unwrap_or(root).to_path_buf();
                     let message = error.io_error().map_or_else(
@@ -100,18 +120,10 @@ impl<'f> Loader<'f> {
                         |error| format!("cannot be read: {error}"),
                     );
                     self.problems.push(Problem::new(path, message));
-                    continue;
                 }
-            };
-            let is_yaml = entry.path().extension().is_some_and(|end| {
-                end.eq_ignore_ascii_case("yml") || end.eq_ignore_ascii_case("yaml")
-            });
-            if entry.file_type().is_file() && (is_yaml || entry.depth() == 0) {
-                files += 1;
-                self.file(entry.path());
             }
         }
-        if files == 0 && root.is_dir() {
+        if found == 0 && root.is_dir() {
             let problem = Problem::new(root, "the folder holds no rules");
             self.problems
                 .push(problem.help("files that end in .yml and .yaml are read"));

@@ -17,6 +17,7 @@ pub(super) async fn apply(
     verdicts: &mut [Verdict],
 ) -> Result<Vec<Outcome>, StoreError> {
     let mut outcomes = store.apply(verdicts).await?;
+    let reader = Reader::new(&Fields::default());
     for _ in 0..TRIES {
         let overtaken: Vec<usize> = (0..verdicts.len())
             .filter(|at| !verdicts[*at].whole && outcomes[*at] == Outcome::Conflict)
@@ -33,7 +34,9 @@ pub(super) async fn apply(
         let mut places = Vec::new();
         for (at, document) in overtaken.into_iter().zip(now) {
             // It was deleted, or cannot be read any more.
-            let Some((standing, document)) = document.and_then(|d| Some((standing(&d)?, d))) else {
+            let Some((standing, document)) =
+                document.and_then(|d| Some((standing(&reader, &d)?, d)))
+            else {
                 continue;
             };
             let verdict = &mut verdicts[at];
@@ -49,10 +52,8 @@ pub(super) async fn apply(
     Ok(outcomes)
 }
 
-fn standing(document: &Document) -> Option<Standing> {
+fn standing(reader: &Reader, document: &Document) -> Option<Standing> {
     let mut slots = Slots::default();
-    Reader::new(&Fields::default())
-        .read(&document.source, &mut slots)
-        .ok()?;
+    reader.read(&document.source, &mut slots).ok()?;
     Some(Event::new(document, &slots).standing().clone())
 }

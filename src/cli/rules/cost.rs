@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::recording::{self, Rules};
-use crate::cli::sweep::to_json;
+use crate::cli::machine::to_json;
 use crate::cli::{Exit, Failure, Output, text};
 use crate::config::Config;
 use crate::detect::sigma::cost::{Cost, Costs};

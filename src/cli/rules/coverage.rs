@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::recording::Rules;
 use crate::alert::Level;
-use crate::cli::sweep::to_json;
+use crate::cli::machine::{self, to_json};
 use crate::cli::{Exit, Failure, Output, text};
 use crate::config::Config;
 use crate::rule::Rule;
@@ -65,12 +65,7 @@ pub fn run(args: &Args, mut config: Config, output: Output) -> Result<Exit, Fail
     }
     let mut out = anstream::stdout().lock();
     match output {
-        Output::Json => writeln!(out, "{}", to_json(&covered)?)?,
-        Output::Ndjson => {
-            for row in &covered {
-                writeln!(out, "{}", to_json(row)?)?;
-            }
-        }
+        Output::Json | Output::Ndjson => machine::rows(&mut out, output, &covered)?,
         Output::Table => {
             let untagged = usable().filter(|rule| rule.0.is_empty()).count();
             print(&mut out, &covered)?;

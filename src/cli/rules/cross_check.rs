@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::recording::{self, Rules};
-use crate::cli::sweep::to_json;
+use crate::cli::machine::to_json;
 use crate::cli::{Exit, Failure, Output, text};
 use crate::config::Config;
 use crate::detect::sigma::cross::{Compared, Pairs, known_fault, why_unknown};

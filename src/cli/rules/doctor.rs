@@ -11,10 +11,9 @@ use serde::Serialize;
 use super::list::log_source;
 use super::recording::{self, Rules};
 use super::stored;
-use crate::cli::sweep::to_json;
-use crate::cli::{Exit, Failure, Output, text};
+use crate::cli::{Exit, Failure, Output, machine, text};
 use crate::config::Config;
-use crate::detect::sigma::reach::{Reach, Seen};
+use crate::detect::sigma::reach::{Collected, Reach};
 use crate::rule::Rule;
 use crate::taxonomy::log_source::{collected_as, why_never};
 use crate::taxonomy::{Event, LogSource, Reader, Slots};
@@ -63,7 +62,7 @@ struct Row<'a> {
 pub fn run(args: &Args, mut config: Config, output: Output) -> Result<Exit, Failure> {
     let rules = Rules::load(&mut config, &args.rules)?;
     rules.warn();
-    let mut seen = Seen::default();
+    let mut seen = Collected::default();
     let documents = if args.files.is_empty() {
         let reader = Reader::new(&rules.fields);
         let mut slots = Slots::default();
@@ -89,21 +88,16 @@ pub fn run(args: &Args, mut config: Config, output: Output) -> Result<Exit, Fail
         .collect();
     let mut out = anstream::stdout().lock();
     match output {
-        Output::Json => {
-            let rows: Vec<Row<'_>> = told.iter().map(machine).collect();
-            writeln!(out, "{}", to_json(&rows)?)?;
-        }
-        Output::Ndjson => {
-            for row in told.iter().map(machine) {
-                writeln!(out, "{}", to_json(&row)?)?;
-            }
+        Output::Json | Output::Ndjson => {
+            let rows: Vec<Row<'_>> = told.iter().map(row).collect();
+            machine::rows(&mut out, output, &rows)?;
         }
         Output::Table => print(&mut out, &told, documents, args.all)?,
     }
     Ok(Exit::Done)
 }
 
-fn machine<'a>((rule, reach): &(&'a Rule, Reach)) -> Row<'a> {
+fn row<'a>((rule, reach): &(&'a Rule, Reach)) -> Row<'a> {
     let (word, documents, lacks) = match reach {
         Reach::May(documents) => ("may", *documents, Vec::new()),
         Reach::Nowhere => ("nowhere", 0, Vec::new()),

@@ -3,16 +3,12 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
-
-use serde::Serialize;
-use walkdir::WalkDir;
+use std::path::PathBuf;
 
 use crate::alert::AlertLevel;
-use crate::cli::sweep::to_json;
-use crate::cli::{Exit, Failure, Output, arsenal, text};
+use crate::cli::{Exit, Failure, Output, arsenal, machine, text};
 use crate::config::Config;
-use crate::problem::Problem;
+use crate::rule;
 use crate::rule::lint::{Linter, Remark};
 use crate::rule::yaml::MAX_TEXT;
 use crate::taxonomy::Fields;
@@ -39,26 +35,23 @@ pub struct Args {
     exit_code: bool,
 }
 
-/// One remark, as machines read it.
-#[derive(Serialize)]
-struct Row<'a> {
-    check: &'static str,
-    is_error: bool,
-    #[serde(flatten)]
-    problem: &'a Problem,
-}
-
 /// Runs the command.
 pub fn run(args: &Args, mut config: Config, output: Output) -> Result<Exit, Failure> {
     if !args.paths.is_empty() {
         config.rules.clone_from(&args.paths);
     }
+    if config.rules.is_empty() {
+        return Err(Failure::input(
+            "the bundled rules are not yours to mend; name files or folders, such as `picket rules lint my-rules/`",
+        ));
+    }
     let mut problems = Vec::new();
     let rules = arsenal::rules(&config, &mut Fields::default(), &mut problems)?;
     let mut linter = Linter::default();
     let mut files: u64 = 0;
-    for path in config.rules.iter().flat_map(|root| files_of(root)) {
-        // What cannot be read is among the problems of loading.
+    // What cannot be read is among the problems of loading.
+    let found = config.rules.iter().flat_map(|root| rule::files(root));
+    for path in found.filter_map(Result::ok) {
         let size = fs::metadata(&path).map_or(u64::MAX, |found| found.len());
         if size <= MAX_TEXT as u64
             && let Ok(text) = fs::read_to_string(&path)
@@ -66,11 +59,6 @@ pub fn run(args: &Args, mut config: Config, output: Output) -> Result<Exit, Fail
             files += 1;
             linter.file(&path, &text);
         }
-    }
-    if config.rules.is_empty() {
-        return Err(Failure::input(
-            "the bundled rules are not yours to mend; name files or folders, such as `picket rules lint my-rules/`",
-        ));
     }
     let loading = problems.into_iter().map(|problem| Remark {
         check: "loads",
@@ -103,18 +91,8 @@ pub fn run(args: &Args, mut config: Config, output: Output) -> Result<Exit, Fail
 
 fn print(remarks: &[Remark], output: Output) -> Result<(), Failure> {
     let mut out = anstream::stdout().lock();
-    let rows = remarks.iter().map(|remark| Row {
-        check: remark.check,
-        is_error: remark.is_error,
-        problem: &remark.problem,
-    });
     match output {
-        Output::Json => writeln!(out, "{}", to_json(&rows.collect::<Vec<_>>())?)?,
-        Output::Ndjson => {
-            for row in rows {
-                writeln!(out, "{}", to_json(&row)?)?;
-            }
-        }
+        Output::Json | Output::Ndjson => machine::rows(&mut out, output, remarks)?,
         Output::Table => {
             for remark in remarks {
                 let (style, word) = match remark.is_error {
@@ -132,22 +110,4 @@ fn print(remarks: &[Remark], output: Output) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-/// The files of rules below a folder, or the file itself, as they are loaded.
-fn files_of(root: &Path) -> Vec<PathBuf> {
-    let is_rule = |path: &Path| {
-        path.extension()
-            .is_some_and(|end| end.eq_ignore_ascii_case("yml") || end.eq_ignore_ascii_case("yaml"))
-    };
-    WalkDir::new(root)
-        .follow_links(true)
-        .sort_by_file_name()
-        .into_iter()
-        .filter_map(Result::ok)
-        .filter(|entry| {
-            entry.file_type().is_file() && (entry.depth() == 0 || is_rule(entry.path()))
-        })
-        .map(walkdir::DirEntry::into_path)
-        .collect()
 }

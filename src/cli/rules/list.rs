@@ -7,8 +7,7 @@ use serde::Serialize;
 
 use super::recording::Rules;
 use crate::alert::{AlertLevel, Level};
-use crate::cli::sweep::to_json;
-use crate::cli::{Exit, Failure, Output, text};
+use crate::cli::{Exit, Failure, Output, machine, text};
 use crate::config::Config;
 use crate::rule::Rule;
 use crate::rule::correlation::Correlation;
@@ -79,12 +78,7 @@ pub fn run(args: &Args, mut config: Config, output: Output) -> Result<Exit, Fail
     let wanted: Vec<&Row<'_>> = all.iter().filter(|row| args.wants(row)).collect();
     let mut out = anstream::stdout().lock();
     match output {
-        Output::Json => writeln!(out, "{}", to_json(&wanted)?)?,
-        Output::Ndjson => {
-            for row in &wanted {
-                writeln!(out, "{}", to_json(row)?)?;
-            }
-        }
+        Output::Json | Output::Ndjson => machine::rows(&mut out, output, &wanted)?,
         Output::Table => {
             print(&mut out, &wanted)?;
             let all = text::number(all.len() as u64);

@@ -7,9 +7,7 @@ use crate::cli::{Failure, block_on, progress, store};
 use crate::config::Config;
 use crate::document::Document;
 use crate::store::Begin;
-
-/// Documents that are read at a time.
-const PAGE: usize = 5_000;
+use crate::sweep::PAGE;
 
 /// Reads every document that the configuration names and that is not older than `since`, until
 /// `each` fails; a page at a time. Returns how many there were.

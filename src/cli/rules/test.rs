@@ -11,8 +11,7 @@ use serde_json::Value;
 
 use super::recording::{self, Rules};
 use crate::alert::AlertLevel;
-use crate::cli::sweep::to_json;
-use crate::cli::{Exit, Failure, Output, text};
+use crate::cli::{Exit, Failure, Output, machine, text};
 use crate::config::Config;
 use crate::document::Document;
 use crate::rule::RuleSet;
@@ -288,12 +287,7 @@ impl Tally {
 fn print(rows: &[Row<'_>], output: Output) -> Result<(), Failure> {
     let mut out = anstream::stdout().lock();
     match output {
-        Output::Json => writeln!(out, "{}", to_json(&rows)?)?,
-        Output::Ndjson => {
-            for row in rows {
-                writeln!(out, "{}", to_json(row)?)?;
-            }
-        }
+        Output::Json | Output::Ndjson => machine::rows(&mut out, output, rows)?,
         Output::Table => {
             for row in rows.iter().filter(|row| !row.passed) {
                 let place = format!("{} `{}`", row.path.display(), row.rule);

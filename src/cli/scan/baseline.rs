@@ -7,7 +7,7 @@ use std::io::Write;
 use serde::Serialize;
 
 use crate::alert::{AlertLevel, Level};
-use crate::cli::sweep::to_json;
+use crate::cli::machine::to_json;
 use crate::cli::{Failure, Output, text};
 use crate::document::{Document, DocumentId};
 use crate::finding::Verdict;

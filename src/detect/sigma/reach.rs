@@ -11,7 +11,7 @@ use crate::taxonomy::{Event, FieldId, Fields, Route, log_source};
 
 /// What was seen of documents: for each route how many, and which fields they have.
 #[derive(Debug, Default)]
-pub struct Seen {
+pub struct Collected {
     routes: BTreeMap<Route, Shape>,
 }
 
@@ -35,7 +35,7 @@ pub enum Reach {
     Lacks(u64, Vec<String>),
 }
 
-impl Seen {
+impl Collected {
     /// Takes in one event.
     pub fn add(&mut self, event: &Event<'_>, fields: &Fields) {
         let all = || {

@@ -1,8 +1,7 @@
 //! Hits of correlations as documents of [`HITS_INDEX`]: found by the term of their group and by their
 //! time. What a hit means is not known here.
 
-use tantivy::schema::IndexRecordOption;
-use tantivy::{DocAddress, DocSet, TERMINATED};
+use tantivy::DocAddress;
 
 use super::error;
 use super::row::{Row, Rows};
@@ -83,26 +82,9 @@ fn each(
     let term = snapshot.columns.value_term(path, value);
     for segment in &snapshot.segments {
         let fits = segment.fitting(|index| index == HITS_INDEX);
-        let index = segment
-            .reader
-            .inverted_index(snapshot.columns.values)
-            .map_err(error::read)?;
-        let Some(mut postings) = index
-            .read_postings(&term, IndexRecordOption::Basic)
-            .map_err(error::read_io)?
-        else {
-            continue;
-        };
-        while postings.doc() != TERMINATED {
-            let doc = postings.doc();
-            postings.advance();
-            if let (Some(time), Some(seq)) = (segment.time.first(doc), segment.seq.first(doc))
-                && segment.is_alive(doc)
-                && segment.fits(doc, &fits)
-            {
-                each(time, segment.address(doc), seq);
-            }
-        }
+        segment.each_of(snapshot.columns.values, &term, &fits, |doc, time, seq| {
+            each(time, segment.address(doc), seq);
+        })?;
     }
     Ok(())
 }

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use tantivy::columnar::Column;
-use tantivy::schema::{IndexRecordOption, Value};
+use tantivy::schema::{Field, IndexRecordOption, Value};
 use tantivy::{
     DocAddress, DocId, DocSet, InvertedIndexReader, Searcher, SegmentReader, TERMINATED,
-    TantivyDocument,
+    TantivyDocument, Term,
 };
 
 use super::error;
@@ -213,28 +213,11 @@ impl Snapshot {
         let eval = Eval::new(self);
         for (segment, fits) in self.fitting(&window.sources) {
             let saying = eval.query(&saying, segment)?;
-            let index = segment
-                .reader
-                .inverted_index(self.columns.values)
-                .map_err(error::read)?;
-            let Some(mut postings) = index
-                .read_postings(&term, IndexRecordOption::Basic)
-                .map_err(error::read_io)?
-            else {
-                continue;
-            };
-            while postings.doc() != TERMINATED {
-                let doc = postings.doc();
-                postings.advance();
-                if let (Some(time), Some(seq)) = (segment.time.first(doc), segment.seq.first(doc))
-                    && (window.from..=window.to).contains(&time)
-                    && segment.is_alive(doc)
-                    && saying.has(doc)
-                    && segment.fits(doc, &fits)
-                {
+            segment.each_of(self.columns.values, &term, &fits, |doc, time, seq| {
+                if (window.from..=window.to).contains(&time) && saying.has(doc) {
                     found.push((time, seq, segment.address(doc)));
                 }
-            }
+            })?;
         }
         found.sort_unstable();
         found
@@ -324,6 +307,39 @@ impl Segment {
             .and_then(|number| fits.get(usize::try_from(number).ok()?))
             .copied()
             .unwrap_or(false)
+    }
+
+    /// Calls `each` with every document that has the term in that field and is of the indices that
+    /// [`Segment::fitting`] chose: its time, and the number of its last write. One without a time is
+    /// left out.
+    pub(super) fn each_of(
+        &self,
+        field: Field,
+        term: &Term,
+        fits: &[bool],
+        mut each: impl FnMut(DocId, i64, u64),
+    ) -> Result<(), StoreError> {
+        if !fits.contains(&true) {
+            return Ok(());
+        }
+        let index = self.reader.inverted_index(field).map_err(error::read)?;
+        let Some(mut postings) = index
+            .read_postings(term, IndexRecordOption::Basic)
+            .map_err(error::read_io)?
+        else {
+            return Ok(());
+        };
+        while postings.doc() != TERMINATED {
+            let doc = postings.doc();
+            postings.advance();
+            if let (Some(time), Some(seq)) = (self.time.first(doc), self.seq.first(doc))
+                && self.is_alive(doc)
+                && self.fits(doc, fits)
+            {
+                each(doc, time, seq);
+            }
+        }
+        Ok(())
     }
 
     /// Calls `each` with every document whose sequence number is in the range.
