@@ -10,7 +10,7 @@
 //! | modules | `module`: the WASM host |
 //! | detection | `taxonomy`, `rule`, `detect` |
 //! | data | `store`, `input` |
-//! | work | `sweep`, `schedule` |
+//! | work | `sweep`, `schedule`, `provision` |
 //! | edges | `config`, `telemetry`, `cli` |
 
 pub mod alert;
@@ -29,6 +29,7 @@ pub mod train;
 pub mod input;
 pub mod store;
 
+pub mod provision;
 pub mod schedule;
 pub mod sweep;
 

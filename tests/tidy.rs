@@ -10,7 +10,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("modules", &["module"]),
     ("detection", &["taxonomy", "rule", "detect", "train"]),
     ("data", &["store", "input"]),
-    ("work", &["sweep", "schedule"]),
+    ("work", &["sweep", "schedule", "provision"]),
     ("edges", &["config", "telemetry", "cli"]),
 ];
 
