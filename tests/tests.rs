@@ -15,6 +15,7 @@ mod explain;
 mod input;
 mod lateral_commands;
 mod modules;
+mod provision_dashboards;
 mod reload;
 mod rule_commands;
 mod rule_writers;

@@ -1,7 +1,22 @@
-//! Saved objects of Kibana and OpenSearch Dashboards: made here from one source per dashboard,
-//! never edited by hand. Asks no server.
+//! Saved objects of Kibana and OpenSearch Dashboards: made here from one source per dashboard
+//! (`kibana_objects/sources/`), never edited by hand. Asks no server.
+//!
+//! [`dashboards`] is what a cluster gets, [`files`] what a person imports; [`check`] says what a
+//! server would refuse, or show nothing for, and is asked before either is used.
 
-use serde_json::Value;
+mod build;
+pub mod check;
+pub mod kql;
+mod source;
+mod stamp;
+mod vis;
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::problem::Problem;
+use source::Sources;
 
 /// For which servers saved objects are stamped. A server takes what is stamped as old as itself or
 /// older, never newer.
@@ -15,6 +30,58 @@ pub enum Target {
     Kibana88,
 }
 
+impl Target {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::OpenSearchDashboards, Self::Kibana717, Self::Kibana88];
+
+    /// What its folder in `kibana_objects/` is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OpenSearchDashboards => "opensearch-dashboards",
+            Self::Kibana717 => "kibana-7.17",
+            Self::Kibana88 => "kibana-8.8",
+        }
+    }
+}
+
+/// How the Windows events of a shipper call their fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Shape {
+    /// Winlogbeat 7 and later, events as they are: `winlog.event_data.Image`.
+    Winlogbeat,
+    /// Elastic Agent, and Winlogbeat with its ingest pipelines: `process.executable`.
+    Ecs,
+    /// Winlogbeat 5 and 6: `event_data.Image`.
+    Winlogbeat6,
+    /// Logstash and others, and `picket load`: `Image.keyword`.
+    Flat,
+}
+
+impl Shape {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Winlogbeat, Self::Ecs, Self::Winlogbeat6, Self::Flat];
+
+    /// What it is called in `kibana_objects/sources/shapes.yml` and in names of files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Winlogbeat => "winlogbeat",
+            Self::Ecs => "ecs",
+            Self::Winlogbeat6 => "winlogbeat-6",
+            Self::Flat => "flat",
+        }
+    }
+
+    /// A field that only events of this shape have: where an index maps it, the shape is in use.
+    pub fn told_by(self) -> &'static str {
+        match self {
+            Self::Winlogbeat => "winlog.event_data.Image",
+            Self::Ecs => "process.executable",
+            Self::Winlogbeat6 => "event_data.Image",
+            Self::Flat => "Image.keyword",
+        }
+    }
+}
+
 /// One saved object, as a line of an import file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Object {
@@ -26,4 +93,48 @@ pub struct Object {
     pub title: String,
     /// The whole line.
     pub json: Value,
+}
+
+/// All saved objects for a server whose Windows events have these shapes (none: only what needs no
+/// such events), what others refer to first. Links from hosts and users lead to the Host dashboard
+/// of the first shape.
+///
+/// To import them: [`ndjson`] as the body of `_import`, or each `json` by itself.
+///
+/// # Errors
+/// What is wrong in the sources that are compiled in; tests keep that from happening.
+pub fn dashboards(target: Target, shapes: &[Shape]) -> Result<Vec<Object>, Vec<Problem>> {
+    let sources = Sources::load()?;
+    let mut objects = build::all(&sources, target, shapes);
+    let mut known = BTreeSet::new();
+    objects.retain(|object| known.insert((object.kind, object.id.clone())));
+    Ok(objects)
+}
+
+/// The files that a person imports, by name: `cmdlogs.ndjson` has what needs no Windows events, each
+/// other one all of that and the dashboards for events of its shape.
+///
+/// # Errors
+/// As [`dashboards`].
+pub fn files(target: Target) -> Result<Vec<(String, String)>, Vec<Problem>> {
+    let mut files = vec![(
+        "cmdlogs.ndjson".to_owned(),
+        ndjson(&dashboards(target, &[])?),
+    )];
+    for shape in Shape::ALL {
+        let name = format!("{}.ndjson", shape.name());
+        files.push((name, ndjson(&dashboards(target, &[shape])?)));
+    }
+    Ok(files)
+}
+
+/// The objects as an import file: a line each.
+pub fn ndjson(objects: &[Object]) -> String {
+    let lines = objects.iter().map(|object| format!("{}\n", object.json));
+    lines.collect()
+}
+
+/// A JSON text inside of JSON, as saved objects have it.
+fn text(value: &Value) -> Value {
+    json!(value.to_string())
 }
