@@ -10,6 +10,7 @@ pub mod finding;
 pub mod load;
 pub mod machine;
 pub mod progress;
+pub mod provision;
 pub mod role;
 pub mod rules;
 pub mod run;
@@ -102,6 +103,8 @@ enum Command {
     Rules(rules::Args),
     /// Show what is stored, what was judged and what waits.
     Status(status::Args),
+    /// Set up templates, policies, pipelines and roles on a cluster.
+    Provision(provision::Args),
     /// Print the role that Picket needs on a cluster.
     Role(role::Args),
     /// Train the model of the module lateral-commands.
@@ -175,6 +178,7 @@ impl Cli {
             Command::Search(args) => search::run(&args, config, self.output),
             Command::Status(args) => status::run(&args, config, output),
             Command::Rules(args) => rules::run(&args, config, output),
+            Command::Provision(args) => provision::run(&args, &config, output),
             Command::Role(args) => role::run(&args, &config, output),
             Command::Train(args) => train::run(&args, output),
             Command::Check(_) | Command::Completions { .. } => Ok(Exit::Done),

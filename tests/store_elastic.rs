@@ -7,6 +7,7 @@ mod connection;
 pub(crate) mod home;
 mod indices;
 mod load;
+mod provision;
 mod refusals;
 mod role;
 pub(crate) mod server;

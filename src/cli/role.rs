@@ -14,6 +14,7 @@ Examples:
   picket role                       for Kibana's Dev Tools
   picket role --for opensearch 'winlogbeat-*' cmdlogs
   picket role --load 'case-*'       to judge those, and to load files into them
+  picket role --provision           for who sets up templates, jobs and dashboards
   picket role -o json | curl -u elastic https://127.0.0.1:9200/_security/role/picket \\
       --json @-                     the body alone")]
 pub struct Args {
@@ -23,6 +24,9 @@ pub struct Args {
     /// Also what `picket load` needs: to make the indices that are not there.
     #[arg(long)]
     load: bool,
+    /// The role that `picket provision` needs, for a person rather than a service.
+    #[arg(long, conflicts_with = "load")]
+    provision: bool,
     /// Patterns of the indices to judge; without them those of the configuration.
     #[arg(value_name = "PATTERN")]
     patterns: Vec<String>,
@@ -30,23 +34,33 @@ pub struct Args {
 
 /// The kind of a server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-enum Server {
+pub enum Server {
+    /// Elasticsearch.
     #[default]
     Elasticsearch,
+    /// OpenSearch.
     #[value(name = "opensearch")]
     OpenSearch,
 }
 
+impl From<Server> for Kind {
+    fn from(server: Server) -> Self {
+        match server {
+            Server::Elasticsearch => Self::Elasticsearch,
+            Server::OpenSearch => Self::OpenSearch,
+        }
+    }
+}
+
 /// Runs the command.
 pub fn run(args: &Args, config: &Config, output: Output) -> Result<Exit, Failure> {
-    let kind = match args.server {
-        Server::Elasticsearch => Kind::Elasticsearch,
-        Server::OpenSearch => Kind::OpenSearch,
+    let kind = Kind::from(args.server);
+    let patterns = patterns(&args.patterns, config);
+    let role = match (args.provision, args.load) {
+        (true, _) => Role::provisioning(kind, &patterns),
+        (_, true) => Role::new(kind, &patterns).loading(),
+        _ => Role::new(kind, &patterns),
     };
-    let mut role = Role::new(kind, &patterns(&args.patterns, config));
-    if args.load {
-        role = role.loading();
-    }
     let mut out = anstream::stdout().lock();
     match output {
         Output::Table => {
@@ -60,7 +74,7 @@ pub fn run(args: &Args, config: &Config, output: Output) -> Result<Exit, Failure
 }
 
 /// The patterns that are swept: those given, configured, or what is swept on a cluster by default.
-fn patterns(given: &[String], config: &Config) -> Vec<String> {
+pub(super) fn patterns(given: &[String], config: &Config) -> Vec<String> {
     let configured = || config.sources.iter().flat_map(|source| &source.index.0);
     let mut patterns: Vec<String> = match (given, &config.cluster) {
         ([], Some(_)) => configured().cloned().collect(),

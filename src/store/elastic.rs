@@ -2,8 +2,9 @@
 //! checkpoint, writes back under the version that was read, and shares the work with other Picket
 //! processes through `.picket-state`. Judges nothing, and holds nothing that is not also there.
 
+pub(crate) mod answer;
 mod bulk;
-mod client;
+pub(crate) mod client;
 mod correlated;
 mod coverage;
 mod cursor;
@@ -13,10 +14,11 @@ mod hits;
 mod load;
 mod prune;
 mod role;
+pub(crate) mod schema;
 mod search;
 mod server;
 mod shards;
-mod state;
+pub(crate) mod state;
 mod tls;
 mod types;
 mod verdicts;
@@ -127,6 +129,11 @@ impl Elastic {
         self.client.server()
     }
 
+    /// What asks the cluster.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// Looks for shards with something after `since`, and makes it visible. With a sweep, only
     /// shards that no other process works on, which are then ours.
     async fn look(
@@ -148,8 +155,7 @@ impl Elastic {
         if !shards.is_empty() {
             self.known.forget().await;
         }
-        let all: Vec<&Shard> = shards.iter().collect();
-        feed::refresh(&self.client, &all).await?;
+        feed::refresh(&self.client, &shards.iter().collect::<Vec<_>>()).await?;
         // The last is read first.
         shards.reverse();
         Ok(shards)

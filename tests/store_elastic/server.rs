@@ -131,6 +131,11 @@ impl Server {
                 self.delete(&path).await;
             }
         }
+        // What a test that failed left of provisioning.
+        for path in ["_index_template", "_component_template", "_ingest/pipeline"] {
+            let path = format!("/{path}/picket-*");
+            self.ask(Method::Delete, &path, Value::Null).await;
+        }
         let template = |pattern: &str, template: Value| json!({ "index_patterns": [pattern], "priority": 500, "template": template });
         let shards = json!({ "settings": { "number_of_shards": 3 } });
         let odd = json!({ "mappings": { "enabled": false } });

@@ -11,7 +11,8 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::client::{Client, cut, post, unavailable};
+use super::answer::cut;
+use super::client::{Client, post, unavailable};
 use crate::document::{Document, DocumentId, Version};
 use crate::store::StoreError;
 

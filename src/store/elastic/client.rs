@@ -12,12 +12,14 @@ use elasticsearch::http::headers::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use elasticsearch::http::transport::{MultiNodeConnectionPool, Transport, TransportBuilder};
 use elasticsearch::http::{Method, Url};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use tracing::{debug, warn};
 
+use super::answer::reason;
 use super::server::Server;
 use super::tls;
 use crate::store::{StoreError, StoreErrorKind};
+
+pub(crate) use super::answer::Answer;
 
 /// How often a request is tried in all.
 const TRIES: u32 = 7;
@@ -27,8 +29,6 @@ const SAY_AFTER: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// The most bytes of a server's reason that an error quotes.
-const MAX_REASON: usize = 300;
 
 /// How to reach a cluster.
 #[derive(Clone, Debug)]
@@ -72,7 +72,7 @@ impl std::fmt::Debug for Login {
 
 /// A cluster that answers.
 #[derive(Clone, Debug)]
-pub(super) struct Client {
+pub(crate) struct Client {
     transport: Transport,
     /// For error texts.
     address: String,
@@ -84,26 +84,23 @@ pub(super) struct Client {
 
 /// One request. The path is percent-encoded where it has to be.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Request<'a> {
-    pub(super) method: Method,
-    pub(super) path: &'a str,
-    pub(super) query: &'a [(&'a str, &'a str)],
-    pub(super) body: Option<&'a [u8]>,
-}
-
-/// What the server said, whatever its status.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) body: Vec<u8>,
-    /// Whether an earlier try of the same request broke off, so that the server may have done it
-    /// twice.
-    pub(super) repeated: bool,
+pub(crate) struct Request<'a> {
+    pub(crate) method: Method,
+    pub(crate) path: &'a str,
+    pub(crate) query: &'a [(&'a str, &'a str)],
+    pub(crate) body: Option<&'a [u8]>,
 }
 
 impl Client {
     /// Connects, and asks the server what it is.
     pub(super) async fn connect(connection: &Connection) -> Result<Self, StoreError> {
+        let mut client = Self::open(connection).await?;
+        client.server = Server::read(client.send(get("")).await?, &client.address)?;
+        Ok(client)
+    }
+
+    /// Makes ready to ask whatever answers there.
+    pub(crate) async fn open(connection: &Connection) -> Result<Self, StoreError> {
         let urls = addresses(&connection.urls)?;
         let address: Vec<&str> = urls
             .iter()
@@ -142,25 +139,23 @@ impl Client {
         if !connection.gzip {
             headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
-        let mut client = Self {
+        Ok(Self {
             transport,
             address,
             nodes,
             headers,
             timeout: connection.timeout,
             server: Server::default(),
-        };
-        client.server = Server::read(client.send(get("")).await?, &client.address)?;
-        Ok(client)
+        })
     }
 
     /// What answers there.
-    pub(super) fn server(&self) -> &Server {
+    pub(crate) fn server(&self) -> &Server {
         &self.server
     }
 
     /// Where it is, for people.
-    pub(super) fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         &self.address
     }
 
@@ -168,7 +163,7 @@ impl Client {
     ///
     /// # Errors
     /// `Unavailable`: nobody answers, or is busy for too long.
-    pub(super) async fn send(&self, request: Request<'_>) -> Result<Answer, StoreError> {
+    pub(crate) async fn send(&self, request: Request<'_>) -> Result<Answer, StoreError> {
         let mut tried = 0;
         let mut repeated = false;
         loop {
@@ -247,7 +242,7 @@ impl Client {
     ///
     /// # Errors
     /// By the status: `Unauthorized`, `BadRequest`, or `Unavailable`.
-    pub(super) async fn ask<T: DeserializeOwned>(
+    pub(crate) async fn ask<T: DeserializeOwned>(
         &self,
         request: Request<'_>,
     ) -> Result<T, StoreError> {
@@ -255,7 +250,7 @@ impl Client {
     }
 
     /// The same for what may not be there: `None` for the status 404.
-    pub(super) async fn ask_for<T: DeserializeOwned>(
+    pub(crate) async fn ask_for<T: DeserializeOwned>(
         &self,
         request: Request<'_>,
     ) -> Result<Option<T>, StoreError> {
@@ -267,51 +262,8 @@ impl Client {
     }
 }
 
-impl Answer {
-    /// Whether what was asked for does not exist or is closed.
-    pub(super) fn is_gone(&self) -> bool {
-        let closed = b"index_closed_exception";
-        self.status == 404
-            || self.status == 400 && memchr::memmem::find(&self.body, closed).is_some()
-    }
-
-    /// Reads the answer of a success.
-    ///
-    /// # Errors
-    /// By the status: `Unauthorized`, `BadRequest`, or `Unavailable`.
-    pub(super) fn read<T: DeserializeOwned>(&self, address: &str) -> Result<T, StoreError> {
-        if !(200..300).contains(&self.status) {
-            return Err(self.error(address));
-        }
-        serde_json::from_slice(&self.body).map_err(|error| {
-            unavailable(format!(
-                "{address} gave an answer that cannot be read: {error}"
-            ))
-        })
-    }
-
-    /// What went wrong, for a status that is no success.
-    pub(super) fn error(&self, address: &str) -> StoreError {
-        let reason = reason(&self.body);
-        match self.status {
-            401 => StoreError::new(
-                StoreErrorKind::Unauthorized,
-                format!("{address} does not accept the credentials: {reason}"),
-            ),
-            403 => StoreError::new(
-                StoreErrorKind::Unauthorized,
-                format!(
-                    "{address} does not allow it: {reason}; `picket role` prints what is needed"
-                ),
-            ),
-            400 | 404 | 405 | 413 => bad(format!("{address} refuses: {reason}")),
-            status => unavailable(format!("{address} answered with status {status}: {reason}")),
-        }
-    }
-}
-
 /// A request without a body.
-pub(super) fn get(path: &str) -> Request<'_> {
+pub(crate) fn get(path: &str) -> Request<'_> {
     Request {
         method: Method::Get,
         path,
@@ -335,7 +287,7 @@ pub(super) fn post<'a>(
 }
 
 /// A part of a path, percent-encoded.
-pub(super) fn encode(part: &str) -> String {
+pub(crate) fn encode(part: &str) -> String {
     let mut out = String::with_capacity(part.len());
     for byte in part.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~*,".contains(&byte) {
@@ -407,37 +359,11 @@ fn cause(error: &elasticsearch::Error) -> (String, bool) {
     (text, certificate)
 }
 
-/// What an answer gives as its reason.
-pub(super) fn reason(body: &[u8]) -> String {
-    let value: Value = serde_json::from_slice(body).unwrap_or_default();
-    let error = value.get("error").unwrap_or(&Value::Null);
-    let text = error
-        .pointer("/root_cause/0/reason")
-        .or_else(|| error.get("reason"))
-        .unwrap_or(error)
-        .as_str()
-        .map_or_else(|| String::from_utf8_lossy(body).into_owned(), str::to_owned);
-    cut(&text)
-}
-
-/// The text, cut to what an error quotes, on one line.
-pub(super) fn cut(text: &str) -> String {
-    let end = text.floor_char_boundary(MAX_REASON.min(text.len()));
-    let mut cut = text
-        .get(..end)
-        .unwrap_or_default()
-        .replace(['\n', '\r'], " ");
-    if end < text.len() {
-        cut.push('…');
-    }
-    cut
-}
-
-pub(super) fn bad(message: impl Into<String>) -> StoreError {
+pub(crate) fn bad(message: impl Into<String>) -> StoreError {
     StoreError::new(StoreErrorKind::BadRequest, message)
 }
 
-pub(super) fn unavailable(message: impl Into<String>) -> StoreError {
+pub(crate) fn unavailable(message: impl Into<String>) -> StoreError {
     StoreError::new(StoreErrorKind::Unavailable, message)
 }
 
@@ -473,13 +399,5 @@ mod tests {
     fn pauses_grow_to_a_limit() {
         assert!(pause(1) >= FIRST_PAUSE / 2 && pause(1) <= FIRST_PAUSE);
         assert!(pause(30) >= LONGEST_PAUSE / 2 && pause(30) <= LONGEST_PAUSE);
-    }
-
-    #[test]
-    fn reasons_are_found_and_cut() {
-        let body = br#"{"error":{"root_cause":[{"reason":"no such\nindex"}],"reason":"outer"}}"#;
-        assert_eq!(reason(body), "no such index");
-        assert_eq!(reason(b"<html>"), "<html>");
-        assert!(reason("é".repeat(1000).as_bytes()).len() < 400);
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::bulk::{self, Write};
 use super::client::{Client, bad, post, unavailable};
-use super::state;
+use super::{schema, state};
 use crate::detect::correlate::Hit;
 use crate::document::DocumentId;
 use crate::store::{GroupSpan, HITS_INDEX, MAX_HITS, StoreError, StoreErrorKind};
@@ -86,19 +86,7 @@ fn write(hit: &Hit, now: i64) -> Result<Write, StoreError> {
 }
 
 async fn create_index(client: &Client) -> Result<(), StoreError> {
-    let body = json!({
-        "settings": { "number_of_shards": 1, "auto_expand_replicas": "0-1", "hidden": true },
-        "mappings": {
-            "dynamic": false,
-            "properties": {
-                "group": { "type": "keyword" },
-                "id": { "type": "keyword" },
-                "time": { "type": "long" },
-                "kept": { "type": "long" },
-            },
-        },
-    });
-    state::create(client, HITS_INDEX, &body).await
+    state::create(client, HITS_INDEX, &schema::hits()).await
 }
 
 /// See [`crate::store::Store::hits`].

@@ -7,12 +7,11 @@ use std::fmt;
 
 use elasticsearch::http::Method;
 use serde::de::IgnoredAny;
-use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::bulk::{self, Item, Write};
 use super::client::{Client, Request, bad, encode, unavailable};
-use super::{Elastic, state};
+use super::{Elastic, schema, state};
 use crate::document::DocumentId;
 use crate::store::{NewDocument, StoreError, StoreErrorKind};
 use crate::taxonomy::read::leaves;
@@ -139,7 +138,7 @@ async fn make(client: &Client, index: &str) -> Result<(), StoreError> {
     let answer = client.send(head).await?;
     let made = match answer.status {
         200 => return Ok(()),
-        404 => state::create(client, &path, &body()).await,
+        404 => state::create(client, &path, &schema::events()).await,
         401 | 403 => Err(StoreError::new(StoreErrorKind::Unauthorized, String::new())),
         status => Err(unavailable(format!("status {status}"))),
     };
@@ -159,43 +158,6 @@ async fn make(client: &Client, index: &str) -> Result<(), StoreError> {
         )),
         Ok(()) => Ok(()),
     }
-}
-
-/// What an index is made with: settings and mappings. Sources of many kinds meet in it, so a value
-/// that does not fit its field's type leaves the document be; and commands are long.
-fn body() -> Value {
-    let whole = json!({ "type": "keyword", "ignore_above": 8191 });
-    let date = "strict_date_optional_time||yyyy-MM-dd HH:mm:ss||epoch_millis";
-    json!({
-        "settings": {
-            "number_of_shards": 1,
-            "auto_expand_replicas": "0-1",
-            "index.mapping.ignore_malformed": true,
-            "index.mapping.total_fields.limit": 10_000,
-        },
-        "mappings": {
-            "date_detection": false,
-            "dynamic_templates": [{ "strings": {
-                "match_mapping_type": "string",
-                "mapping": { "type": "text", "fields": { "keyword": whole } },
-            } }],
-            "properties": {
-                "@timestamp": { "type": "date" },
-                "timestamp": { "type": "date", "format": date },
-                "AlertLevel": { "type": "byte" },
-                "Ignore": { "type": "byte" },
-                "picket": { "properties": {
-                    "judged": { "type": "keyword" },
-                    "rules": { "type": "keyword" },
-                    "modules": { "type": "keyword" },
-                    "level": { "type": "byte" },
-                    "score": { "type": "float" },
-                    "reason": { "type": "text" },
-                    "at": { "type": "date", "format": "epoch_millis" },
-                } },
-            },
-        },
-    })
 }
 
 #[cfg(test)]

@@ -54,6 +54,111 @@ impl Role {
     }
 }
 
+impl Role {
+    /// What who reads findings needs: people before dashboards.
+    pub fn reading(kind: Kind, sources: &[String]) -> Self {
+        let names: Vec<&str> = sources.iter().map(String::as_str).collect();
+        let names = [&names[..], &["picket-*"]].concat();
+        match kind {
+            Kind::Elasticsearch => Self {
+                request: "POST _security/role/picket-analyst",
+                body: json!({
+                    "cluster": [],
+                    "indices": [
+                        { "names": names, "privileges": ["read", "view_index_metadata"] },
+                    ],
+                    "applications": [{
+                        "application": "kibana-.kibana",
+                        "privileges": ["read"],
+                        "resources": ["*"],
+                    }],
+                }),
+            },
+            Kind::OpenSearch => Self {
+                request: "PUT _plugins/_security/api/roles/picket-analyst",
+                body: json!({
+                    "cluster_permissions": ["cluster_composite_ops_ro"],
+                    "index_permissions": [
+                        { "index_patterns": names, "allowed_actions": ["read"] },
+                    ],
+                    "tenant_permissions": [{
+                        "tenant_patterns": ["global_tenant"],
+                        "allowed_actions": ["kibana_all_read"],
+                    }],
+                }),
+            },
+        }
+    }
+
+    /// What `picket provision` needs: it makes what outlives it, so give it to a person, not to a
+    /// service.
+    pub fn provisioning(kind: Kind, sources: &[String]) -> Self {
+        let names: Vec<&str> = sources.iter().map(String::as_str).collect();
+        let histories = Some("cmdlogs*").filter(|own| !names.contains(own));
+        let names: Vec<&str> = names.iter().copied().chain(histories).collect();
+        match kind {
+            Kind::Elasticsearch => Self {
+                request: "POST _security/role/picket-provision",
+                body: json!({
+                    "cluster": [
+                        "monitor", "manage_index_templates", "manage_ilm",
+                        "manage_ingest_pipelines", "manage_ml", "manage_transform",
+                        "manage_security",
+                    ],
+                    "indices": [
+                        {
+                            "names": names,
+                            "privileges": ["read", "view_index_metadata", "manage"],
+                        },
+                        {
+                            "names": [STATE_INDEX, "picket-*"],
+                            "privileges": ["read", "index", "delete", "manage"],
+                        },
+                    ],
+                    "applications": [{
+                        "application": "kibana-.kibana",
+                        "privileges": ["all"],
+                        "resources": ["*"],
+                    }],
+                }),
+            },
+            Kind::OpenSearch => Self {
+                request: "PUT _plugins/_security/api/roles/picket-provision",
+                body: json!({
+                    "cluster_permissions": [
+                        "cluster:monitor/main",
+                        "cluster:monitor/nodes/info",
+                        "cluster:admin/component_template/*",
+                        "indices:admin/index_template/*",
+                        "cluster:admin/ingest/pipeline/*",
+                        "cluster:admin/opendistro/ism/*",
+                        "cluster:admin/opendistro/ad/*",
+                    ],
+                    "index_permissions": [
+                        {
+                            "index_patterns": names,
+                            "allowed_actions": [
+                                "indices:admin/create", "indices:admin/aliases*",
+                                "indices:admin/get", "indices:admin/mapping/*put",
+                                "indices:admin/mappings/*get", "indices:admin/settings/update",
+                                "indices:monitor/settings/get", "indices:data/read/*",
+                            ],
+                        },
+                        {
+                            "index_patterns": [STATE_INDEX],
+                            "allowed_actions": ["crud", "create_index"],
+                        },
+                    ],
+                    "tenant_permissions": [{
+                        "tenant_patterns": ["global_tenant"],
+                        "allowed_actions": ["kibana_all_write"],
+                    }],
+                }),
+            },
+        }
+    }
+}
+
 fn elasticsearch(sources: &[String]) -> Value {
     json!({
         "cluster": ["monitor"],

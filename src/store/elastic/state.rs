@@ -9,9 +9,10 @@ use std::time::Duration;
 use chrono::Utc;
 use elasticsearch::http::Method;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::client::{Client, Request, encode, get, unavailable};
+use super::schema;
 use crate::store::{Progress, StoreError};
 
 /// The index that holds the state.
@@ -198,12 +199,9 @@ async fn store(
     }
 }
 
-async fn create_index(client: &Client) -> Result<(), StoreError> {
-    let body = json!({
-        "settings": { "number_of_shards": 1, "auto_expand_replicas": "0-1", "hidden": true },
-        "mappings": { "dynamic": false },
-    });
-    create(client, STATE_INDEX, &body).await
+/// Makes the index if there is none.
+pub(crate) async fn create_index(client: &Client) -> Result<(), StoreError> {
+    create(client, STATE_INDEX, &schema::state()).await
 }
 
 /// Makes an index if there is none of that name.
@@ -231,6 +229,8 @@ fn id(sweep: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::bulk::{self, Item, Write};
 use super::client::{Client, unavailable};
-use super::state;
+use super::{schema, state};
 use crate::document::{DocumentId, Version};
 use crate::finding::Verdict;
 use crate::store::findings::Record;
@@ -224,41 +224,7 @@ fn outcome(document: &DocumentId, item: &Item) -> Outcome {
 }
 
 async fn create_index(client: &Client) -> Result<(), StoreError> {
-    state::create(client, FINDINGS_INDEX, &mapping()).await
-}
-
-/// The mapping of the findings: what people filter and count by; the evidence is only kept.
-fn mapping() -> Value {
-    let keyword = serde_json::json!({ "type": "keyword", "ignore_above": 1024 });
-    let date = serde_json::json!({ "type": "date", "format": "epoch_millis" });
-    serde_json::json!({
-        "settings": { "number_of_shards": 1, "auto_expand_replicas": "0-1" },
-        "mappings": {
-            "dynamic": false,
-            "properties": {
-                "document": { "properties": { "index": keyword, "id": keyword } },
-                "time": date,
-                "at": date,
-                "host": keyword,
-                "user": keyword,
-                "record_id": keyword,
-                "AlertLevel": { "type": "byte" },
-                "judged": keyword,
-                "rules": keyword,
-                "techniques": keyword,
-                "findings": { "properties": {
-                    "detector": keyword,
-                    "rule_id": keyword,
-                    "rule": keyword,
-                    "level": keyword,
-                    "alert_level": { "type": "byte" },
-                    "techniques": keyword,
-                    "score": { "type": "float" },
-                    "second_opinion": keyword,
-                } },
-            },
-        },
-    })
+    state::create(client, FINDINGS_INDEX, &schema::findings()).await
 }
 
 #[cfg(test)]

@@ -1,0 +1,147 @@
+//! What Picket made on a cluster, kept in `.picket-state`: of each thing a digest of what was sent
+//! and of what was there right after. What is there later and differs from it, somebody changed.
+
+use std::collections::BTreeMap;
+
+use elasticsearch::http::Method;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::diff::digest;
+use super::plan::Kind;
+use crate::store::StoreError;
+use crate::store::elastic::STATE_INDEX;
+use crate::store::elastic::client::{Client, Request, get, unavailable};
+use crate::store::elastic::state;
+
+/// The id of the record.
+const ID: &str = "provision";
+
+/// Everything that Picket made.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Record {
+    made: BTreeMap<(Kind, String), Made>,
+    /// What a write of the record must still find.
+    seen: Option<(u64, u64)>,
+    changed: bool,
+}
+
+/// One thing that Picket made.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Made {
+    /// Digest of what was sent.
+    pub(super) ours: String,
+    /// Digest of what the server then had.
+    pub(super) theirs: String,
+}
+
+/// One thing as the document keeps it.
+#[derive(Serialize, Deserialize)]
+struct Row {
+    kind: Kind,
+    name: String,
+    #[serde(flatten)]
+    made: Made,
+}
+
+#[derive(Deserialize)]
+struct Stored {
+    #[serde(rename = "_seq_no")]
+    seq_no: u64,
+    #[serde(rename = "_primary_term")]
+    primary_term: u64,
+    #[serde(rename = "_source")]
+    source: Source,
+}
+
+#[derive(Deserialize)]
+struct Source {
+    /// Rows of kinds that this version does not know stay out of it.
+    made: Vec<Value>,
+}
+
+impl Record {
+    pub(super) fn of(&self, kind: Kind, name: &str) -> Option<&Made> {
+        self.made.get(&(kind, name.to_owned()))
+    }
+
+    pub(super) fn all(&self) -> Vec<(Kind, String, Made)> {
+        let row =
+            |((kind, name), made): (&(Kind, String), &Made)| (*kind, name.clone(), made.clone());
+        self.made.iter().map(row).collect()
+    }
+
+    /// Keeps that it was made.
+    pub(super) fn made(&mut self, kind: Kind, name: &str, ours: &Value, theirs: &Value) {
+        let made = Made {
+            ours: digest(ours),
+            theirs: digest(theirs),
+        };
+        let before = self.made.insert((kind, name.to_owned()), made.clone());
+        self.changed |= before != Some(made);
+    }
+
+    /// It is not there any more.
+    pub(super) fn forget(&mut self, kind: Kind, name: &str) {
+        self.changed |= self.made.remove(&(kind, name.to_owned())).is_some();
+    }
+}
+
+/// Reads the record; an empty one where there is none.
+pub(super) async fn read(client: &Client) -> Result<Record, StoreError> {
+    let path = format!("{STATE_INDEX}/_doc/{ID}");
+    let answer = client.send(get(&path)).await?;
+    if answer.status == 404 {
+        return Ok(Record::default());
+    }
+    let stored: Stored = answer.read(client.address())?;
+    let rows = stored.source.made.into_iter();
+    let rows = rows.filter_map(|row| serde_json::from_value::<Row>(row).ok());
+    Ok(Record {
+        made: rows.map(|row| ((row.kind, row.name), row.made)).collect(),
+        seen: Some((stored.seq_no, stored.primary_term)),
+        changed: false,
+    })
+}
+
+/// Keeps the record, if there is something new in it.
+///
+/// # Errors
+/// Somebody else provisioned meanwhile, or it may not be written.
+pub(super) async fn write(client: &Client, record: &Record) -> Result<(), StoreError> {
+    if !record.changed {
+        return Ok(());
+    }
+    let rows = record.made.iter().map(|((kind, name), made)| Row {
+        kind: *kind,
+        name: name.clone(),
+        made: made.clone(),
+    });
+    let body = json!({ "made": rows.collect::<Vec<_>>() }).to_string();
+    let (seq_no, primary_term) = record.seen.unwrap_or_default();
+    let (seq_no, primary_term) = (seq_no.to_string(), primary_term.to_string());
+    let query: &[(&str, &str)] = match record.seen {
+        Some(_) => &[("if_seq_no", &seq_no), ("if_primary_term", &primary_term)],
+        None => {
+            state::create_index(client).await?;
+            &[("op_type", "create")]
+        }
+    };
+    let answer = client
+        .send(Request {
+            method: Method::Put,
+            path: &format!("{STATE_INDEX}/_doc/{ID}"),
+            query,
+            body: Some(body.as_bytes()),
+        })
+        .await?;
+    match answer.status {
+        200 | 201 => Ok(()),
+        409 if answer.repeated => Ok(()),
+        409 => Err(unavailable(
+            "somebody else provisioned at the same time; `picket provision plan` shows what is \
+             there now",
+        )),
+        _ => Err(answer.error(client.address())),
+    }
+}
