@@ -7,11 +7,12 @@
 mod build;
 pub mod check;
 pub mod kql;
+pub mod search;
 mod source;
 mod stamp;
 mod vis;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -126,6 +127,16 @@ pub fn files(target: Target) -> Result<Vec<(String, String)>, Vec<Problem>> {
         files.push((name, ndjson(&dashboards(target, &[shape])?)));
     }
     Ok(files)
+}
+
+/// Where events of a shape have the fields that dashboards ask for: path by Sigma's name.
+///
+/// # Errors
+/// As [`dashboards`].
+pub fn paths(shape: Shape) -> Result<BTreeMap<String, String>, Vec<Problem>> {
+    let mut views = Sources::load()?.views(Some(shape));
+    let events = views.remove(source::EVENTS);
+    Ok(events.map(|view| view.names).unwrap_or_default())
 }
 
 /// The objects as an import file: a line each.

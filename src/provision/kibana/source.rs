@@ -13,10 +13,32 @@ use crate::problem::Problem;
 use crate::rule::yaml::{self, Node, Value as Yaml};
 
 /// The dashboards, in the order in which people meet them.
-const DASHBOARDS: [(&str, &str); 1] = [(
-    "detectlm.yml",
-    include_str!("../../../kibana_objects/sources/detectlm.yml"),
-)];
+const DASHBOARDS: [(&str, &str); 6] = [
+    (
+        "detectlm.yml",
+        include_str!("../../../kibana_objects/sources/detectlm.yml"),
+    ),
+    (
+        "overview.yml",
+        include_str!("../../../kibana_objects/sources/overview.yml"),
+    ),
+    (
+        "host.yml",
+        include_str!("../../../kibana_objects/sources/host.yml"),
+    ),
+    (
+        "hunt.yml",
+        include_str!("../../../kibana_objects/sources/hunt.yml"),
+    ),
+    (
+        "rules.yml",
+        include_str!("../../../kibana_objects/sources/rules.yml"),
+    ),
+    (
+        "sweeps.yml",
+        include_str!("../../../kibana_objects/sources/sweeps.yml"),
+    ),
+];
 const VIEWS: &str = include_str!("../../../kibana_objects/sources/views.yml");
 const SHAPES: &str = include_str!("../../../kibana_objects/sources/shapes.yml");
 
@@ -349,5 +371,62 @@ fn plain(node: &Node) -> Value {
             let entry = |e: &yaml::Entry| (e.key.clone(), plain(&e.value));
             Value::Object(entries.iter().map(entry).collect())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::taxonomy::{accounts, paths};
+
+    #[test]
+    fn the_sources_can_be_read() {
+        let problems = Sources::load().map(|_| ()).map_err(|problems| {
+            let said = problems.iter().map(ToString::to_string);
+            said.collect::<Vec<_>>()
+        });
+        assert_eq!(problems, Ok(()));
+    }
+
+    #[test]
+    fn shapes_call_fields_as_the_taxonomy_knows_them() {
+        let sources = Sources::load().unwrap_or_else(|_| unreachable!());
+        for (shape, source) in &sources.shapes {
+            for (name, path) in &source.names {
+                let path = path.trim_end_matches(".keyword");
+                let known = paths(name).iter().any(|known| known == path)
+                    || name == "User" && accounts().iter().any(|(_, user)| user == path)
+                    // Made of several places, which the taxonomy reads one by one.
+                    || (name == "Details" && path == "registry.data.strings")
+                    || name == "Channel" && ["winlog.channel", "log_name"].contains(&path);
+                assert!(known, "{shape}: {name} is not at {path}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_source_is_named_with_its_line() {
+        let said = |text: &str| {
+            let problems = dashboard("a.yml", text).err().unwrap_or_default();
+            problems
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join("; ")
+        };
+        let head = "id: a\ntitle: A\ndescription: ''\nview: cmdlogs\ntime: now-1d\n";
+        let panel = |panel: &str| said(&format!("{head}panels:\n  - {panel}\n"));
+        assert!(said("id: a\n").contains("missing field `title`"));
+        assert!(said("[").contains("not YAML"));
+        let wrong = panel("{ title: B, at: [0, 0, 1, 1], show: { bar: {} } }");
+        assert!(
+            wrong.contains("a.yml:7") && wrong.contains("`bar`"),
+            "{wrong}"
+        );
+        assert!(panel("{ title: B, at: [0], show: { bars: {} } }").contains("a.yml:7"));
+        assert!(
+            panel("{ title: B, at: [0, 0, 1, 1], colour: red, show: { bars: {} } }")
+                .contains("colour")
+        );
     }
 }
