@@ -103,7 +103,7 @@ enum Command {
     Rules(rules::Args),
     /// Show what is stored, what was judged and what waits.
     Status(status::Args),
-    /// Set up templates, policies, pipelines and roles on a cluster.
+    /// Set up templates, dashboards, jobs and roles on a cluster.
     Provision(provision::Args),
     /// Print the role that Picket needs on a cluster.
     Role(role::Args),

@@ -24,6 +24,8 @@ pub struct Config {
     pub data: PathBuf,
     /// The cluster that takes the embedded store's place, if one is named.
     pub cluster: Option<Cluster>,
+    /// The Kibana or OpenSearch Dashboards that shows it, if one is named.
+    pub kibana: Option<Kibana>,
     /// What to sweep.
     pub sources: Vec<Source>,
     /// When to sweep it.
@@ -90,6 +92,15 @@ impl Default for Cluster {
     }
 }
 
+/// Kibana, or OpenSearch Dashboards.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kibana {
+    /// How it is reached; who names no login there has that of the cluster.
+    pub connection: Cluster,
+    /// The space to set up; without it the default one.
+    pub space: Option<String>,
+}
+
 /// Where a secret is kept. Never the secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Secret {
@@ -119,6 +130,7 @@ impl Default for Config {
             file: None,
             data: PathBuf::from("picket-data"),
             cluster: None,
+            kibana: None,
             sources: vec![Source {
                 name: "all".into(),
                 index: Sources::all(),

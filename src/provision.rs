@@ -2,6 +2,7 @@
 //! nothing that it did not make, and never touches a document.
 
 mod cluster;
+mod desk;
 mod diff;
 mod export;
 mod fields;
@@ -14,13 +15,15 @@ use std::collections::BTreeSet;
 
 use self::cluster::Cluster;
 use self::plan::Found;
-use self::record::Record;
 use crate::store::elastic::Elastic;
+use crate::store::elastic::client::{Request, encode, get};
 use crate::store::{Sources, StoreError};
 
+pub use desk::Desk;
 pub use diff::Change;
 pub use export::export;
 pub use plan::{Action, Kind, Outcome, Part, Piece, Plan, Step};
+pub use record::Record;
 
 /// What is to be set up, and where.
 pub struct Provision<'e> {
@@ -28,6 +31,8 @@ pub struct Provision<'e> {
     /// What is swept: these indices get Picket's fields.
     sources: Sources,
     parts: BTreeSet<Part>,
+    /// Where dashboards go; none: nowhere.
+    desk: Option<&'e Desk>,
 }
 
 impl<'e> Provision<'e> {
@@ -37,7 +42,15 @@ impl<'e> Provision<'e> {
             elastic,
             sources,
             parts,
+            desk: None,
         }
+    }
+
+    /// The same, and dashboards there.
+    #[must_use]
+    pub fn showing(mut self, desk: Option<&'e Desk>) -> Self {
+        self.desk = desk;
+        self
     }
 
     /// Reads what is there, and says what is to be done. Changes nothing.
@@ -47,7 +60,7 @@ impl<'e> Provision<'e> {
     pub async fn plan(&self) -> Result<Plan, StoreError> {
         let cluster = Cluster::look(self.elastic.client()).await?;
         let record = record::read(self.elastic.client()).await?;
-        let mut plan = Plan::new(self.elastic.server().to_string());
+        let mut plan = Plan::new(self.name());
         if self.parts.contains(&Part::Indices) {
             for piece in indices::pieces(&cluster.offered, &self.sources.0) {
                 let found = match &piece.forbidden {
@@ -59,7 +72,46 @@ impl<'e> Provision<'e> {
             plan.steps
                 .extend(fields::steps(self.elastic.client(), &self.sources.0).await?);
         }
+        if self.parts.contains(&Part::Kibana) {
+            match self.desk {
+                Some(desk) => {
+                    let shapes = self.shapes().await?;
+                    plan.steps.extend(desk.plan(&shapes, &record).await?);
+                }
+                None => plan.steps.push(
+                    Step::new(Kind::Dashboard, "all of them", Action::Skipped).because(
+                        "no Kibana is named; `kibana: { url: .. }` in picket.yml does, and \
+                         `picket provision export` writes files to be imported by hand",
+                    ),
+                ),
+            }
+        }
         Ok(plan)
+    }
+
+    fn name(&self) -> String {
+        match self.desk {
+            Some(desk) => format!("{}, {desk}", self.elastic.server()),
+            None => self.elastic.server().to_string(),
+        }
+    }
+
+    /// The shapes of Windows events that the indices hold, by the fields that they map.
+    async fn shapes(&self) -> Result<Vec<kibana::Shape>, StoreError> {
+        let told: Vec<&str> = kibana::Shape::ALL.iter().map(|s| s.told_by()).collect();
+        let told = told.join(",");
+        let path = format!("{}/_field_caps", encode(&self.sources.0.join(",")));
+        let request = Request {
+            query: &[
+                ("fields", &told),
+                ("ignore_unavailable", "true"),
+                ("allow_no_indices", "true"),
+            ],
+            ..get(&path)
+        };
+        let said: serde_json::Value = self.elastic.client().ask(request).await?;
+        let maps = |shape: &kibana::Shape| said["fields"].get(shape.told_by()).is_some();
+        Ok(kibana::Shape::ALL.into_iter().filter(maps).collect())
     }
 
     /// What Picket made there and would take away again, the last first.
@@ -69,12 +121,16 @@ impl<'e> Provision<'e> {
     pub async fn removal(&self) -> Result<Plan, StoreError> {
         let cluster = Cluster::look(self.elastic.client()).await?;
         let record = record::read(self.elastic.client()).await?;
-        let mut plan = Plan::new(self.elastic.server().to_string());
+        let mut plan = Plan::new(self.name());
         for (kind, name, made) in record.all() {
-            if self.parts.contains(&kind.part()) {
-                let found = cluster.read(kind, &name).await?;
-                plan.steps.push(plan::undo(kind, name, found, &made));
+            if kind.part() == Part::Kibana || !self.parts.contains(&kind.part()) {
+                continue;
             }
+            let found = cluster.read(kind, &name).await?;
+            plan.steps.push(plan::undo(kind, name, found, &made));
+        }
+        if let Some(desk) = self.desk.filter(|_| self.parts.contains(&Part::Kibana)) {
+            plan.steps.extend(desk.removal(&record).await?);
         }
         plan.steps.sort_by_key(|step| std::cmp::Reverse(step.kind));
         Ok(plan)
@@ -87,21 +143,24 @@ impl<'e> Provision<'e> {
     /// The cluster goes away meanwhile, or the record cannot be kept.
     pub async fn apply(&self, plan: &mut Plan) -> Result<(), StoreError> {
         let client = self.elastic.client();
-        let cluster = Cluster::look(client).await?;
         let mut record = record::read(client).await?;
-        let mut broken = None;
-        for step in &mut plan.steps {
-            match self.step(&cluster, step, &mut record).await {
-                Ok(()) => {}
-                Err(error) => {
-                    broken = Some(error);
-                    break;
-                }
+        let done = self.steps(&mut plan.steps, &mut record).await;
+        // Also of what was done before something went away.
+        let kept = record::write(client, &record).await;
+        done.and(kept)
+    }
+
+    async fn steps(&self, steps: &mut [Step], record: &mut Record) -> Result<(), StoreError> {
+        let cluster = Cluster::look(self.elastic.client()).await?;
+        for step in steps.iter_mut() {
+            if step.kind.part() != Part::Kibana {
+                self.step(&cluster, step, record).await?;
             }
         }
-        // Also of what was done before the cluster went away.
-        let kept = record::write(client, &record).await;
-        broken.map_or(kept, Err)
+        match self.desk {
+            Some(desk) => desk.apply(steps, record).await,
+            None => Ok(()),
+        }
     }
 
     async fn step(

@@ -16,6 +16,7 @@ mod input;
 mod lateral_commands;
 mod modules;
 mod provision_dashboards;
+mod provision_kibana;
 mod reload;
 mod rule_commands;
 mod rule_writers;

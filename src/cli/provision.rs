@@ -114,7 +114,12 @@ pub fn run(args: &Args, config: &Config, output: Output) -> Result<Exit, Failure
         ));
     };
     let elastic = store::connect(cluster, config)?;
-    let provision = Provision::new(&elastic, store::sources(config), parts.parts());
+    let parts = parts.parts();
+    let desk = match parts.contains(&Part::Kibana) {
+        true => store::desk(config)?,
+        false => None,
+    };
+    let provision = Provision::new(&elastic, store::sources(config), parts).showing(desk.as_ref());
     let mut plan = block_on(async {
         Ok(match removes {
             true => provision.removal().await?,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::{Failure, block_on};
 use crate::config::{Cluster, Config, Secret};
+use crate::provision::Desk;
 use crate::store::elastic::{Connection, Elastic, Login};
 use crate::store::embedded::Embedded;
 use crate::store::{Sources, Store};
@@ -42,6 +43,35 @@ pub fn sources(config: &Config) -> Sources {
 
 /// Connects to a cluster.
 pub fn connect(cluster: &Cluster, config: &Config) -> Result<Elastic, Failure> {
+    let connection = connection(cluster)?;
+    let sources = sources(config);
+    block_on(async {
+        let elastic = Elastic::open(&connection).await?;
+        Ok(elastic.reading(sources).leasing(cluster.lease))
+    })
+}
+
+/// Connects to the Kibana or OpenSearch Dashboards that the configuration names, with the cluster's
+/// login where it has none of its own.
+pub fn desk(config: &Config) -> Result<Option<Desk>, Failure> {
+    let Some(kibana) = &config.kibana else {
+        return Ok(None);
+    };
+    let mut reached = kibana.connection.clone();
+    if let (None, None, Some(cluster)) = (&reached.api_key, &reached.username, &config.cluster) {
+        reached.api_key.clone_from(&cluster.api_key);
+        reached.username.clone_from(&cluster.username);
+        reached.password.clone_from(&cluster.password);
+    }
+    if let (None, Some(cluster)) = (&reached.ca, &config.cluster) {
+        reached.ca.clone_from(&cluster.ca);
+    }
+    let connection = connection(&reached)?;
+    let desk = Desk::connect(&connection, kibana.space.as_deref());
+    block_on(async { Ok(Some(desk.await?)) })
+}
+
+fn connection(cluster: &Cluster) -> Result<Connection, Failure> {
     let login = match (&cluster.api_key, &cluster.username, &cluster.password) {
         (Some(key), ..) => Login::ApiKey(secret(key)?),
         (None, Some(user), Some(password)) => Login::Basic(user.clone(), secret(password)?),
@@ -51,18 +81,13 @@ pub fn connect(cluster: &Cluster, config: &Config) -> Result<Elastic, Failure> {
         Some(path) => Some(std::fs::read(path).map_err(|error| unreadable(path, &error))?),
         None => None,
     };
-    let connection = Connection {
+    Ok(Connection {
         urls: cluster.urls.clone(),
         login,
         ca,
         fingerprint: cluster.fingerprint.clone(),
         gzip: cluster.gzip,
         timeout: cluster.timeout,
-    };
-    let sources = sources(config);
-    block_on(async {
-        let elastic = Elastic::open(&connection).await?;
-        Ok(elastic.reading(sources).leasing(cluster.lease))
     })
 }
 

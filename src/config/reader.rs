@@ -13,8 +13,9 @@ use crate::rule::yaml::{self, Entry, Node, Value};
 use crate::schedule::Schedule;
 use crate::store::{Begin, Sources};
 
-const TOP: [&str; 8] = [
+const TOP: [&str; 9] = [
     "store",
+    "kibana",
     "sources",
     "sweeps",
     "rules",
@@ -121,6 +122,7 @@ impl Reader<'_> {
             let node = &entry.value;
             match entry.key.as_str() {
                 "store" => self.store(node, config),
+                "kibana" => config.kibana = cluster::kibana(self, node),
                 "sources" => sources = Some(self.sources(node)),
                 "sweeps" => sweeps = Some(node),
                 "rules" => {

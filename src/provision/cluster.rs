@@ -228,7 +228,11 @@ pub(super) fn path(kind: Kind, name: &str, server: ServerKind) -> String {
         (Kind::Pipeline, _) => "_ingest/pipeline/",
         (Kind::Role, ServerKind::Elasticsearch) => "_security/role/",
         (Kind::Role, ServerKind::OpenSearch) => "_plugins/_security/api/roles/",
-        (Kind::Index, _) => "",
+        // What is not the cluster's has no path there.
+        (Kind::Index, _)
+        | (Kind::DataView | Kind::Search | Kind::Visualization | Kind::Lens | Kind::Dashboard, _) => {
+            ""
+        }
         (Kind::Fields, _) => return format!("{name}/_mapping"),
     };
     format!("{folder}{name}")
@@ -303,6 +307,7 @@ fn inside<'v>(kind: Kind, name: &str, body: &'v Value) -> Option<&'v Value> {
         Kind::LifecyclePolicy => body.get(name)?.get("policy"),
         Kind::StatePolicy => body.get("policy"),
         Kind::Pipeline | Kind::Role => body.get(name),
+        Kind::DataView | Kind::Search | Kind::Visualization | Kind::Lens | Kind::Dashboard => None,
         Kind::Index | Kind::Fields => body.get(name)?.get("mappings"),
     }
 }

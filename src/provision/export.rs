@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::cluster::{self, Offered};
 use super::indices;
+use super::kibana::{self, Target};
 use super::plan::Piece;
 use crate::problem::Problem;
 use crate::store::elastic::Kind as ServerKind;
@@ -23,7 +24,18 @@ pub fn export(
     for piece in &pieces {
         requests += &request(piece, server);
     }
-    Ok(vec![write(&dir.join("indices.txt"), &requests)?])
+    let mut files = vec![write(&dir.join("indices.txt"), &requests)?];
+    let targets = Target::ALL.into_iter().filter(|target| match server {
+        ServerKind::OpenSearch => *target == Target::OpenSearchDashboards,
+        ServerKind::Elasticsearch => *target != Target::OpenSearchDashboards,
+    });
+    for target in targets {
+        let made = kibana::files(target).map_err(first)?;
+        for (name, text) in made {
+            files.push(write(&dir.join(target.name()).join(name), &text)?);
+        }
+    }
+    Ok(files)
 }
 
 /// A request as Kibana's and OpenSearch Dashboards' Dev Tools take it.
@@ -31,6 +43,11 @@ fn request(piece: &Piece, server: ServerKind) -> String {
     let path = cluster::path(piece.kind, &piece.name, server);
     let body = cluster::wrapped(piece.kind, &piece.body);
     format!("PUT {path}\n{body:#}\n\n")
+}
+
+fn first(problems: Vec<Problem>) -> Problem {
+    let none = || Problem::new("kibana_objects", "cannot be made");
+    problems.into_iter().next().unwrap_or_else(none)
 }
 
 fn write(path: &Path, text: &str) -> Result<PathBuf, Problem> {

@@ -57,6 +57,7 @@ fn piece(kind: Kind, name: &str, body: Value) -> Piece {
     Piece {
         kind,
         name: name.to_owned(),
+        title: None,
         body,
         forbidden: None,
     }

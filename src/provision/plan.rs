@@ -41,6 +41,16 @@ pub enum Kind {
     Fields,
     /// What somebody is allowed.
     Role,
+    /// Which indices people look at under one name.
+    DataView,
+    /// A search that people open.
+    Search,
+    /// A picture of a search.
+    Visualization,
+    /// The same, made in Lens.
+    Lens,
+    /// Pictures and searches on one page.
+    Dashboard,
 }
 
 impl Kind {
@@ -55,12 +65,22 @@ impl Kind {
             Self::Index => "index",
             Self::Fields => "fields of index",
             Self::Role => "role",
+            Self::DataView => "data view",
+            Self::Search => "search",
+            Self::Visualization => "visualization",
+            Self::Lens => "lens",
+            Self::Dashboard => "dashboard",
         }
     }
 
     /// The part that it belongs to.
     pub fn part(self) -> Part {
-        Part::Indices
+        match self {
+            Self::DataView | Self::Search | Self::Visualization | Self::Lens | Self::Dashboard => {
+                Part::Kibana
+            }
+            _ => Part::Indices,
+        }
     }
 
     /// Whether it can be taken away again: what holds documents never is.
@@ -76,6 +96,8 @@ pub struct Piece {
     pub kind: Kind,
     /// Its name there.
     pub name: String,
+    /// What people see, where that is not its name.
+    pub title: Option<String>,
     /// What it says.
     pub body: Value,
     /// Why it cannot be there, and what to do.
@@ -132,6 +154,9 @@ pub struct Step {
     pub kind: Kind,
     /// Its name there.
     pub name: String,
+    /// What people see, where that is not its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
     /// What is to be done.
     pub action: Action,
     /// Why, where that is not plain.
@@ -156,6 +181,7 @@ impl Step {
         Self {
             kind,
             name: name.into(),
+            title: None,
             action,
             why: None,
             changes: Vec::new(),
@@ -222,7 +248,18 @@ impl Plan {
 /// What is to be done about a thing, given what is there.
 pub(super) fn decide(piece: Piece, found: Found, record: &Record) -> Step {
     let made = record.of(piece.kind, &piece.name);
+    decide_on(piece, found, made, diff::changes)
+}
+
+/// The same, given what Picket knows to have made, and how what is there is told from what shall be.
+pub(super) fn decide_on(
+    piece: Piece,
+    found: Found,
+    made: Option<&Made>,
+    changes: impl Fn(&Value, &Value) -> Vec<Change>,
+) -> Step {
     let mut step = Step::new(piece.kind, piece.name, Action::Unchanged);
+    step.title = piece.title;
     match found {
         Found::Refused(why) => {
             step.action = Action::Skipped;
@@ -230,9 +267,13 @@ pub(super) fn decide(piece: Piece, found: Found, record: &Record) -> Step {
         }
         Found::Absent => step.action = Action::Create,
         Found::There(theirs) => {
-            step.changes = diff::changes(&theirs, &piece.body);
+            step.changes = changes(&theirs, &piece.body);
             let marked = is_marked(&theirs);
-            let as_made = made.is_some_and(|made| made.theirs == diff::digest(&theirs));
+            let as_made = made.is_some_and(|made| made.is_as_made(&theirs));
+            // A server may bring what it takes to its own ways.
+            if made.is_some_and(|made| as_made && made.ours == diff::digest(&piece.body)) {
+                step.changes.clear();
+            }
             (step.action, step.why) = match (step.changes.is_empty(), made) {
                 (true, Some(_)) if !as_made => (
                     Action::Unchanged,
@@ -274,7 +315,7 @@ fn is_marked(theirs: &Value) -> bool {
 pub(super) fn undo(kind: Kind, name: String, found: Found, made: &Made) -> Step {
     let step = Step::new(kind, name, Action::Remove);
     match found {
-        Found::There(theirs) if made.theirs == diff::digest(&theirs) => step,
+        Found::There(theirs) if made.is_as_made(&theirs) => step,
         Found::There(_) => Step {
             action: Action::Conflict,
             ..step.because("somebody changed it since Picket made it")
@@ -300,6 +341,7 @@ mod tests {
         Piece {
             kind: Kind::Pipeline,
             name: "p".into(),
+            title: None,
             body,
             forbidden: None,
         }

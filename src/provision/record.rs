@@ -19,7 +19,7 @@ const ID: &str = "provision";
 
 /// Everything that Picket made.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Record {
+pub struct Record {
     made: BTreeMap<(Kind, String), Made>,
     /// What a write of the record must still find.
     seen: Option<(u64, u64)>,
@@ -33,6 +33,41 @@ pub(super) struct Made {
     pub(super) ours: String,
     /// Digest of what the server then had.
     pub(super) theirs: String,
+    /// When it was last saved there, if the server says so.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) saved: Option<String>,
+}
+
+/// Where a thing says when it was last saved; no part of what it says.
+pub(super) const SAVED: &str = "updated_at";
+
+impl Made {
+    fn new(ours: &Value, theirs: &Value) -> Self {
+        Self {
+            ours: digest(ours),
+            theirs: digest(&unsaved(theirs)),
+            saved: saved(theirs),
+        }
+    }
+
+    /// Whether nobody changed it since. A server that is upgraded may write it anew, and does not
+    /// say then that it was saved.
+    pub(super) fn is_as_made(&self, theirs: &Value) -> bool {
+        self.theirs == digest(&unsaved(theirs))
+            || self.saved.is_some() && self.saved == saved(theirs)
+    }
+}
+
+fn saved(theirs: &Value) -> Option<String> {
+    theirs.get(SAVED)?.as_str().map(str::to_owned)
+}
+
+fn unsaved(theirs: &Value) -> Value {
+    let mut theirs = theirs.clone();
+    if let Value::Object(map) = &mut theirs {
+        map.remove(SAVED);
+    }
+    theirs
 }
 
 /// One thing as the document keeps it.
@@ -73,10 +108,7 @@ impl Record {
 
     /// Keeps that it was made.
     pub(super) fn made(&mut self, kind: Kind, name: &str, ours: &Value, theirs: &Value) {
-        let made = Made {
-            ours: digest(ours),
-            theirs: digest(theirs),
-        };
+        let made = Made::new(ours, theirs);
         let before = self.made.insert((kind, name.to_owned()), made.clone());
         self.changed |= before != Some(made);
     }

@@ -505,3 +505,44 @@ async fn the_command_says_what_it_does_and_ends_as_it_went() {
         "{text}"
     );
 }
+
+#[tokio::test]
+async fn dashboards_go_where_the_configuration_says() {
+    let Some(server) = Server::get().await else {
+        return;
+    };
+    let kibana = crate::provision_kibana::stand_in::StandIn::new("9.3.0");
+    let home = Home::new(&server.connection, "all", "winlogbeat-*");
+    let image = json!({ "mappings": { "properties": { "winlog": { "properties": {
+        "event_data": { "properties": { "Image": { "type": "keyword" } } } } } } } });
+    server.put("/winlogbeat-1", image).await;
+    let run = |arguments: &[&str]| {
+        let output = home
+            .picket(&[&["provision"], arguments].concat())
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        (output.status.code().unwrap(), text + &error)
+    };
+    let (code, text) = run(&["plan", "--only", "kibana"]);
+    assert!(code == 0 && text.contains("no Kibana is named"), "{text}");
+    let path = home.file("picket.yml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    let named = format!("{config}kibana: {{ url: {:?}, space: soc }}\n", kibana.url);
+    std::fs::write(&path, named).unwrap();
+    let (code, text) = run(&["apply", "--only", "kibana"]);
+    assert_eq!(code, 0, "{text}");
+    let objects = kibana.inside.lock().unwrap().objects.len();
+    assert!(
+        objects > 10 && text.contains(&format!("{objects} steps done")),
+        "{text}"
+    );
+    let (code, text) = run(&["plan", "--only", "kibana", "--exit-code"]);
+    assert!(
+        code == 0 && text.contains(&format!("{objects} unchanged")),
+        "{text}"
+    );
+    assert_eq!(run(&["remove"]).0, 0);
+    assert!(kibana.inside.lock().unwrap().objects.is_empty());
+}

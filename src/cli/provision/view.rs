@@ -56,7 +56,8 @@ pub(super) fn steps(plan: &Plan) -> Result<(), Failure> {
 fn line(out: &mut impl Write, step: &Step) -> Result<(), Failure> {
     let (sign, style) = look(step.action);
     let what = format!("{sign} {:<9} {} ", word(step.action), step.kind.name());
-    writeln!(out, "{}{}", paint(style, what), clean(&step.name))?;
+    let title = step.title.as_deref().unwrap_or(&step.name);
+    writeln!(out, "{}{}", paint(style, what), clean(title))?;
     Ok(())
 }
 

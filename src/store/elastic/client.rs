@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use elasticsearch::auth::Credentials;
 use elasticsearch::cert::{Certificate, CertificateValidation};
-use elasticsearch::http::headers::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
+use elasticsearch::http::headers::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue};
 use elasticsearch::http::transport::{MultiNodeConnectionPool, Transport, TransportBuilder};
 use elasticsearch::http::{Method, Url};
 use serde::de::DeserializeOwned;
@@ -149,6 +149,16 @@ impl Client {
         })
     }
 
+    /// The same, sending that header too.
+    #[must_use]
+    pub(crate) fn saying(mut self, name: &'static str, value: &'static str) -> Self {
+        self.headers.insert(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        );
+        self
+    }
+
     /// What answers there.
     pub(crate) fn server(&self) -> &Server {
         &self.server
@@ -273,7 +283,7 @@ pub(crate) fn get(path: &str) -> Request<'_> {
 }
 
 /// A request with a body.
-pub(super) fn post<'a>(
+pub(crate) fn post<'a>(
     path: &'a str,
     query: &'a [(&'a str, &'a str)],
     body: &'a [u8],
