@@ -1,6 +1,7 @@
 //! Dashboards: the files that people import are what the code makes, servers would take them, and
 //! what is wrong in one is noticed. `PICKET_WRITE_DASHBOARDS=1` writes the files again.
 
+mod charts;
 mod mutants;
 mod picture;
 mod replay;

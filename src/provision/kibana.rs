@@ -7,6 +7,7 @@
 mod build;
 pub mod check;
 pub mod kql;
+mod links;
 pub mod search;
 mod source;
 mod stamp;

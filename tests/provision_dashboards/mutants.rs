@@ -399,6 +399,30 @@ const MUTANTS: &[Mutant] = &[
         "links to a dashboard that is not there",
     ),
     (
+        "a text's link to nowhere",
+        |l| {
+            let id = format!("{BOARD}-nothing-here");
+            state(l, &id, |s| {
+                let words = &mut s["params"]["markdown"];
+                *words = json!(
+                    words
+                        .as_str()
+                        .unwrap()
+                        .replace("view/picket-host", "view/host")
+                );
+            });
+        },
+        "its text links to",
+    ),
+    (
+        "a format that nobody knows",
+        |l| {
+            let map = &mut line(l, "picket-events-flat")["attributes"]["fieldFormatMap"];
+            *map = json!(map.as_str().unwrap().replace("\"number\"", "\"html\""));
+        },
+        "is shown as",
+    ),
+    (
         "panels that lie on each other",
         |l| panels(l, |p| p[2]["gridData"]["y"] = json!(0)),
         "lies on another",

@@ -10,7 +10,7 @@ use picket::provision::kibana::search::{Panel, Times, panels};
 use picket::provision::kibana::{Object, Shape, Target, check, dashboards, paths};
 use serde_json::{Map, Value, json};
 
-use super::picture;
+use super::picture::Board;
 use crate::store_elastic::home::Home;
 use crate::store_elastic::server::Server;
 
@@ -21,6 +21,8 @@ const APRIL: Times = (1_490_918_400_000, 1_493_510_400_000);
 const HUNT: Times = (1_588_391_100_000, 1_588_391_700_000);
 /// All recordings of the demo: 2020-09-01 to 2023-09-30.
 const DEMO: Times = (1_598_918_400_000, 1_696_032_000_000);
+/// The same and an evening in cmd.exe: to 2026-12-01.
+const ALL: Times = (DEMO.0, 1_796_083_200_000);
 /// One of them, the theft of credentials on ACCT01: 2023-08-16, 00:34:30 to 00:38:10.
 const THEFT: Times = (1_692_146_070_000, 1_692_146_290_000);
 
@@ -77,6 +79,16 @@ async fn answers(
 fn of<'a>(answers: &'a [(Panel, Value)], title: &str) -> &'a Value {
     let found = answers.iter().find(|(panel, _)| panel.title == title);
     &found.unwrap_or_else(|| panic!("no panel {title}")).1
+}
+
+/// The titles of a dashboard's lists to choose from.
+fn controls(objects: &[Object], dashboard: &str) -> Vec<String> {
+    let is = |object: &&Object| object.kind == "dashboard" && object.id == dashboard;
+    let board = objects.iter().find(is).unwrap();
+    let group = &board.json["attributes"]["controlGroupInput"]["panelsJSON"];
+    let group: Value = serde_json::from_str(group.as_str().unwrap()).unwrap();
+    let title = |list: &Value| list["explicitInput"]["title"].as_str().unwrap().to_owned();
+    group.as_object().unwrap().values().map(title).collect()
 }
 
 /// Runs `picket` with its own rules on that server, over those indices.
@@ -147,12 +159,14 @@ async fn the_panels_of_detectlm_say_what_its_picture_shows() {
             assert_eq!(panel.state["aggs"][0]["type"], "count");
         }
         if target == Target::Kibana88 {
-            picture::keep(
-                "detectlm",
-                "DetectLM",
-                &answers,
-                "the 38 commands of tests/data/detectlm.ndjson",
-            );
+            let board = Board {
+                name: "detectlm",
+                title: "DetectLM",
+                controls: controls(&objects, DETECTLM),
+                times: APRIL,
+                from: "the 38 commands of tests/data/detectlm.ndjson",
+            };
+            board.keep(&answers);
         }
     }
     // The originals summed levels, so that one said twice the count, and the shares were wrong.
@@ -308,12 +322,14 @@ async fn the_same_events_give_the_same_numbers_in_every_shape() {
             None => first = Some(all),
         }
         if shape == Shape::Flat {
-            picture::keep(
-                "hunt",
-                "Hunt",
-                &answers,
-                "the 24 made-up events of tests/data/hunt.ndjson",
-            );
+            let board = Board {
+                name: "hunt",
+                title: "Hunt",
+                controls: controls(&objects, &hunt),
+                times: HUNT,
+                from: "the 24 made-up events of tests/data/hunt.ndjson",
+            };
+            board.keep(&answers);
         }
         server.delete(&format!("/{index}")).await;
     }
@@ -371,6 +387,8 @@ async fn every_panel_of_every_dashboard_is_answered() {
     ];
     let files = recordings.map(|name| format!("demo/{name}.ndjson.gz"));
     load(&server, &files.each_ref().map(String::as_str));
+    let evening = data("tests/data/cmdlogs.csv").display().to_string();
+    picket(&server, "*", &["load", &evening, "--host", "FS01"]);
     refresh(&server).await;
     let said = picket(&server, "events,cmdlogs", &["sweep"]);
     assert!(said.contains("findings"), "{said}");
@@ -387,7 +405,13 @@ async fn every_panel_of_every_dashboard_is_answered() {
             THEFT,
             "the demo's credential-theft-lsass, swept",
         ),
-        ("picket-rules", "rules", "Modules and rules", DEMO, demo),
+        (
+            "picket-rules",
+            "rules",
+            "Modules and rules",
+            ALL,
+            "the demo's recordings and tests/data/cmdlogs.csv, swept",
+        ),
         (
             "picket-sweeps",
             "sweeps",
@@ -399,7 +423,15 @@ async fn every_panel_of_every_dashboard_is_answered() {
         let answers = answers(&server, &flat, id, times).await;
         let theft = times == THEFT && name == "host";
         assert!(!theft || hits(of(&answers, "Windows events")) > 2000);
-        picture::keep(name, title, &answers, from);
+        let controls = controls(&flat, id);
+        let board = Board {
+            name,
+            title,
+            controls,
+            times,
+            from,
+        };
+        board.keep(&answers);
     }
     overview(&server, &flat).await;
     for target in Target::ALL {

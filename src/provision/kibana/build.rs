@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::source::{Dashboard, EVENTS, Panel, Show, Sources, View};
+use super::links::Links;
+use super::source::{Dashboard, Panel, Show, Sources, View};
 use super::{Object, Shape, Target, stamp, text, vis};
 
 /// The name of the reference to an object's data view.
@@ -13,28 +14,18 @@ const VIEW_REFERENCE: &str = "kibanaSavedObjectMeta.searchSourceJSON.index";
 /// How many rows lists to choose from need, where they are a panel of their own.
 const CONTROLS: u32 = 6;
 
-/// Where links from hosts and users lead.
-struct Links {
-    dashboard: Option<String>,
-    /// The fields that name a `host` or a `user`, of all data views.
-    fields: BTreeMap<String, Vec<String>>,
-}
-
 type Views = BTreeMap<String, View>;
 
 /// Everything for servers whose events have these shapes, what others refer to first.
 pub(super) fn all(sources: &Sources, target: Target, shapes: &[Shape]) -> Vec<Object> {
     let links = Links::new(sources, shapes);
-    let once: &[Option<Shape>] = &[None];
-    let each: Vec<Option<Shape>> = shapes.iter().copied().map(Some).collect();
     let mut objects = Vec::new();
     for source in &sources.dashboards {
-        let shapes = if source.is_shaped() { &*each } else { once };
-        for shape in shapes {
-            let views = sources.views(*shape);
+        for shape in source.shapes(shapes) {
+            let views = sources.views(shape);
             let made = Making {
                 target,
-                shape: *shape,
+                shape,
                 views: &views,
                 links: &links,
             };
@@ -61,7 +52,7 @@ impl Making<'_> {
         let mut used = Vec::new();
         let own_controls = self.target != Target::Kibana88 && !source.head.controls.is_empty();
         let down = if own_controls { CONTROLS } else { 0 };
-        let id = self.id(&source.head.id, source);
+        let id = source.id(self.shape);
         if own_controls {
             let object = self.controls(source, &id);
             self.place(&object, [0, 0, 48, CONTROLS], &mut panels, &mut references);
@@ -74,9 +65,9 @@ impl Making<'_> {
             if !matches!(panel.show, Show::Text(_)) {
                 used.push(view);
             }
-            let own = panel.id.as_ref().map(|own| self.id(own, source));
+            let own = panel.id.clone();
             let own = own.unwrap_or_else(|| format!("{id}-{}", slug(&panel.title)));
-            let object = self.panel(panel, &own, view);
+            let object = self.panel(panel, &own, view, &id);
             let [x, y, w, h] = panel.at;
             self.place(&object, [x, y + down, w, h], &mut panels, &mut references);
             objects.push(object);
@@ -91,14 +82,6 @@ impl Making<'_> {
 
     fn view(&self, name: &str) -> Option<&View> {
         self.views.get(name)
-    }
-
-    /// The id of an object of which there may be one for each shape.
-    fn id(&self, id: &str, source: &Dashboard) -> String {
-        match self.shape.filter(|_| source.is_shaped()) {
-            Some(shape) => format!("{id}-{}", shape.name()),
-            None => id.to_owned(),
-        }
     }
 
     fn place(
@@ -125,13 +108,17 @@ impl Making<'_> {
         references.push(json!({ "name": reference, "type": object.kind, "id": object.id }));
     }
 
-    fn panel(&self, panel: &Panel, id: &str, view: &View) -> Object {
+    fn panel(&self, panel: &Panel, id: &str, view: &View, board: &str) -> Object {
         let query = view.spell(&panel.query);
         let reference = json!({ "name": VIEW_REFERENCE, "type": "index-pattern", "id": view.id });
         let kql = json!({ "query": query, "language": "kuery" });
         let searched = json!({ "query": kql, "filter": [], "indexRefName": VIEW_REFERENCE });
         let title = &panel.title;
-        let Some((state, looks)) = vis::state(title, &panel.show, view) else {
+        let show = match &panel.show {
+            Show::Text(words) => &Show::Text(self.links.spell(words, board)),
+            show => show,
+        };
+        let Some((state, looks)) = vis::state(title, show, view) else {
             return self.search(panel, id, view, searched, reference);
         };
         let (searched, references) = match panel.show {
@@ -216,10 +203,7 @@ impl Making<'_> {
         mut references: Vec<Value>,
     ) -> Object {
         let head = &source.head;
-        let title = match self.shape.filter(|_| source.is_shaped()) {
-            Some(shape) => format!("{} ({})", head.title, shape.name()),
-            None => head.title.clone(),
-        };
+        let title = source.title(self.shape);
         let none = json!({ "query": { "query": "", "language": "kuery" }, "filter": [] });
         let mut attributes = json!({
             "title": title, "description": head.description, "hits": 0, "version": 1,
@@ -265,59 +249,13 @@ impl Making<'_> {
         if let Some(time) = &view.time {
             attributes["timeFieldName"] = json!(time);
         }
-        let links = view.links.iter();
-        let links: Map<_, _> = links
-            .filter_map(|(field, to)| Some((field.clone(), self.links.format(to)?)))
-            .collect();
-        attributes["fieldFormatMap"] = text(&Value::Object(links));
+        attributes["fieldFormatMap"] = text(&self.links.formats(view));
         if self.target == Target::Kibana88 {
             attributes["name"] = json!(view.title);
         }
         let mut object = stamp::object(self.target, "index-pattern", &view.id, attributes, vec![]);
         object.title.clone_from(&view.title);
         object
-    }
-}
-
-impl Links {
-    fn new(sources: &Sources, shapes: &[Shape]) -> Self {
-        let mut fields: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        let of_shapes = shapes.iter().map(|shape| sources.views(Some(*shape)));
-        for views in of_shapes.chain([sources.views(None)]) {
-            for (field, to) in views.values().flat_map(|view| &view.links) {
-                let known = fields.entry(to.clone()).or_default();
-                if !known.contains(field) {
-                    known.push(field.clone());
-                }
-            }
-        }
-        let host = sources
-            .dashboards
-            .iter()
-            .find(|source| source.name == "host");
-        let dashboard = host.zip(shapes.first()).map(|(host, shape)| {
-            debug_assert!(host.is_shaped(), "{EVENTS}");
-            format!("{}-{}", host.head.id, shape.name())
-        });
-        Self { dashboard, fields }
-    }
-
-    /// A field's format: its value is a link to what there is of that host or user. The filter is in
-    /// the address, in the notation that all targets have for it (RISON).
-    fn format(&self, to: &str) -> Option<Value> {
-        let dashboard = self.dashboard.as_ref()?;
-        let fields = self.fields.get(to)?.iter();
-        let any: Vec<_> = fields
-            .map(|field| format!("(term:('{field}':'{{{{value}}}}'))"))
-            .collect();
-        let filter = format!(
-            "('$state':(store:appState),meta:(alias:'{to} {{{{value}}}}',disabled:!f,negate:!f,type:custom),\
-             query:(bool:(minimum_should_match:1,should:!({}))))",
-            any.join(",")
-        );
-        let url = format!("../app/dashboards#/view/{dashboard}?_a=(filters:!({filter}))");
-        let params = json!({ "urlTemplate": url, "labelTemplate": "{{value}}", "openLinkInCurrentTab": true });
-        Some(json!({ "id": "url", "params": params }))
     }
 }
 

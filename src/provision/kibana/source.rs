@@ -186,6 +186,9 @@ pub(super) struct View {
     pub(super) links: BTreeMap<String, String>,
     /// Type by path.
     pub(super) fields: BTreeMap<String, String>,
+    /// Numbers that are names: shown as they are, without commas.
+    #[serde(default)]
+    pub(super) plain: Vec<String>,
     /// Path by what dashboards call it.
     #[serde(skip)]
     pub(super) names: BTreeMap<String, String>,
@@ -263,7 +266,10 @@ impl ShapeSource {
         }
         let link = |name: &String, to: &str| Some((self.names.get(name)?.clone(), to.to_owned()));
         let links = [link(&self.host, "host"), link(&self.user, "user")];
+        let event = self.names.get("EventID");
+        let number = |path: &&String| fields.get(*path).is_some_and(|kind| kind == "long");
         View {
+            plain: event.filter(number).into_iter().cloned().collect(),
             title: self.title.clone(),
             pattern: self.pattern.clone(),
             time: Some(self.time.clone()),
@@ -287,8 +293,31 @@ impl View {
 }
 
 impl Dashboard {
-    /// Whether there is one of it for each shape of Windows events.
-    pub(super) fn is_shaped(&self) -> bool {
+    /// For which of these shapes there is one of it; `None`: it needs no Windows events.
+    pub(super) fn shapes(&self, shapes: &[Shape]) -> Vec<Option<Shape>> {
+        match self.is_shaped() {
+            true => shapes.iter().copied().map(Some).collect(),
+            false => vec![None],
+        }
+    }
+
+    /// Its id, if it is for that shape.
+    pub(super) fn id(&self, shape: Option<Shape>) -> String {
+        match shape {
+            Some(shape) => format!("{}-{}", self.head.id, shape.name()),
+            None => self.head.id.clone(),
+        }
+    }
+
+    /// Its title, likewise.
+    pub(super) fn title(&self, shape: Option<Shape>) -> String {
+        match shape {
+            Some(shape) => format!("{} ({})", self.head.title, shape.name()),
+            None => self.head.title.clone(),
+        }
+    }
+
+    fn is_shaped(&self) -> bool {
         let view = |panel: &Panel| panel.view.as_deref() == Some(EVENTS);
         self.head.view == EVENTS || self.panels.iter().any(view)
     }

@@ -60,14 +60,7 @@ impl Check<'_> {
         let kind = state["type"].as_str().unwrap_or_default();
         let aggs = state["aggs"].as_array().map_or(&[][..], Vec::as_slice);
         match (kind, schemas(kind)) {
-            ("markdown", _) => {
-                if state["params"]["markdown"]
-                    .as_str()
-                    .is_none_or(str::is_empty)
-                {
-                    self.say("says nothing");
-                }
-            }
+            ("markdown", _) => self.words(&state["params"]["markdown"]),
             ("input_control_vis", _) => self.choices(state),
             (_, None) => self.say(format!("a chart of type {kind:?}")),
             (_, Some(schemas)) => self.aggregations(kind, schemas, aggs, view),
@@ -94,6 +87,18 @@ impl Check<'_> {
             if order.is_some_and(|order| order != "_key" && !ids.contains(order)) {
                 self.say("is ordered by no aggregation");
             }
+        }
+    }
+
+    fn words(&mut self, words: &Value) {
+        let words = words.as_str().unwrap_or_default();
+        if words.is_empty() {
+            self.say("says nothing");
+        }
+        let links = words.split("](").skip(1);
+        let mut links = links.filter_map(|rest| rest.split(')').next());
+        if links.any(|link| !self.leads(link)) || words.contains('{') {
+            self.say("its text links to a dashboard that is not there");
         }
     }
 
@@ -192,16 +197,26 @@ impl Check<'_> {
         }
         let formats = parsed.get("fieldFormatMap").and_then(Value::as_object);
         for (field, format) in formats.into_iter().flatten() {
-            self.field(Some(id), field, "column");
-            let url = format["params"]["urlTemplate"].as_str().unwrap_or_default();
-            let path = url.strip_prefix("../app/dashboards#/view/");
-            let to = path
-                .and_then(|path| path.split('?').next())
-                .unwrap_or_default();
-            if !self.ids.contains(&format!("dashboard:{to}")) {
-                self.say(format!("{field} links to a dashboard that is not there"));
+            match format["id"].as_str() {
+                Some("number") => self.field(Some(id), field, "sum"),
+                Some("url") => {
+                    self.field(Some(id), field, "column");
+                    let url = format["params"]["urlTemplate"].as_str().unwrap_or_default();
+                    let path = url.strip_prefix("../app/dashboards");
+                    if path.is_none_or(|path| !self.leads(path)) {
+                        self.say(format!("{field} links to a dashboard that is not there"));
+                    }
+                }
+                other => self.say(format!("{field} is shown as {other:?}")),
             }
         }
+    }
+
+    /// Whether the address within the dashboards' app is that of one that is there.
+    fn leads(&self, address: &str) -> bool {
+        let id = address.strip_prefix("#/view/").unwrap_or_default();
+        let id = id.split('?').next().unwrap_or_default();
+        self.ids.contains(&format!("dashboard:{id}"))
     }
 
     pub(super) fn dashboard(&mut self, parsed: &Parsed) {
