@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::cluster::Offered;
 use super::diff::digest;
 use super::plan::{Kind, MADE, Piece};
-use crate::store::elastic::{Kind as ServerKind, Role, STATE_INDEX, schema};
+use crate::store::elastic::{Kind as ServerKind, Role, STATE_INDEX, SWEEPS_INDEX, schema};
 use crate::store::{FINDINGS_INDEX, HITS_INDEX};
 
 /// What anomaly jobs say.
@@ -27,6 +27,7 @@ pub(super) fn pieces(offered: &Offered, patterns: &[String]) -> Vec<Piece> {
     ];
     for (name, pattern, body) in [
         ("picket-findings", FINDINGS_INDEX, schema::findings()),
+        ("picket-sweeps", SWEEPS_INDEX, schema::sweeps()),
         ("picket-anomalies", ANOMALIES_INDEX, schema::anomalies()),
         ("picket-state", STATE_INDEX, schema::state()),
         ("picket-hits", HITS_INDEX, schema::hits()),
@@ -270,7 +271,7 @@ mod tests {
                     seen += 1;
                 }
             }
-            assert_eq!(seen, 6);
+            assert_eq!(seen, 7);
         }
     }
 

@@ -104,13 +104,22 @@ pub struct Object {
 /// To import them: [`ndjson`] as the body of `_import`, or each `json` by itself.
 ///
 /// # Errors
-/// What is wrong in the sources that are compiled in; tests keep that from happening.
+/// What is wrong in the sources that are compiled in, or what a server would refuse of what is made
+/// of them; tests keep that from happening.
 pub fn dashboards(target: Target, shapes: &[Shape]) -> Result<Vec<Object>, Vec<Problem>> {
     let sources = Sources::load()?;
     let mut objects = build::all(&sources, target, shapes);
     let mut known = BTreeSet::new();
     objects.retain(|object| known.insert((object.kind, object.id.clone())));
-    Ok(objects)
+    let wrong = check::objects(target, &objects).into_iter();
+    let wrong: Vec<_> = wrong
+        .map(|wrong| Problem::new("kibana_objects/sources", wrong))
+        .collect();
+    if wrong.is_empty() {
+        Ok(objects)
+    } else {
+        Err(wrong)
+    }
 }
 
 /// The files that a person imports, by name: `cmdlogs.ndjson` has what needs no Windows events, each

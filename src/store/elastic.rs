@@ -13,6 +13,7 @@ mod feed;
 mod hits;
 mod load;
 mod prune;
+mod reports;
 mod role;
 pub(crate) mod schema;
 mod search;
@@ -51,6 +52,7 @@ use crate::problem::Problem;
 
 pub use client::{Connection, Login};
 pub use load::{Loaded, Loading};
+pub use reports::SWEEPS_INDEX;
 pub use role::Role;
 pub use server::{Kind, Server};
 pub use state::STATE_INDEX;
@@ -322,13 +324,11 @@ impl Store for Elastic {
         let mut feeds = self.feeds.lock().await;
         feeds.retain(|(reader, _), _| reader.as_deref() != Some(sweep));
         drop(feeds);
-        state::change(&self.client, sweep, |state| {
-            let before = state.leases.len();
-            state.leases.retain(|_, lease| lease.owner != self.owner);
-            state.leases.len() != before
-        })
-        .await
-        .map(drop)
+        let state = state::release(&self.client, sweep, &self.owner).await?;
+        if let Some(report) = state.said_by(&self.owner) {
+            reports::keep(&self.client, &self.owner, sweep, report).await;
+        }
+        Ok(())
     }
 
     async fn get(&self, ids: &[DocumentId]) -> Result<Vec<Option<Document>>, StoreError> {

@@ -417,6 +417,37 @@ mod tests {
         assert_eq!(problems, Ok(()));
     }
 
+    /// Type by path, as a mapping has it.
+    fn mapped(properties: &Value, above: &str, into: &mut BTreeMap<String, String>) {
+        for (name, field) in properties.as_object().into_iter().flatten() {
+            let path = format!("{above}{name}");
+            if let Some(kind) = field["type"].as_str() {
+                into.insert(path.clone(), kind.to_owned());
+            }
+            for below in ["properties", "fields"] {
+                mapped(&field[below], &format!("{path}."), into);
+            }
+        }
+    }
+
+    #[test]
+    fn fields_of_data_views_are_those_that_indices_are_made_with() {
+        use crate::store::elastic::schema;
+        let sources = Sources::load().unwrap_or_else(|_| unreachable!());
+        for (view, schema) in [
+            ("cmdlogs", schema::commands()),
+            ("findings", schema::findings()),
+            ("judged", schema::events()),
+            ("sweeps", schema::sweeps()),
+        ] {
+            let mut known = BTreeMap::new();
+            mapped(&schema["mappings"]["properties"], "", &mut known);
+            for (path, kind) in &sources.views[view].fields {
+                assert_eq!(known.get(path), Some(kind), "{view}: {path}");
+            }
+        }
+    }
+
     #[test]
     fn shapes_call_fields_as_the_taxonomy_knows_them() {
         let sources = Sources::load().unwrap_or_else(|_| unreachable!());

@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Kind, STATE_INDEX};
+use super::{Kind, STATE_INDEX, SWEEPS_INDEX};
 use crate::store::{FINDINGS_INDEX, HITS_INDEX};
 
 /// A role: the request that makes it.
@@ -171,7 +171,7 @@ fn elasticsearch(sources: &[String]) -> Value {
                 ],
             },
             {
-                "names": [FINDINGS_INDEX, STATE_INDEX, HITS_INDEX],
+                "names": [FINDINGS_INDEX, STATE_INDEX, HITS_INDEX, SWEEPS_INDEX],
                 "privileges": [
                     "read", "view_index_metadata", "monitor", "maintenance", "index", "delete",
                     "create_index",
@@ -208,7 +208,10 @@ fn opensearch(sources: &[String]) -> Value {
         ],
         "index_permissions": [
             { "index_patterns": sources, "allowed_actions": both },
-            { "index_patterns": [FINDINGS_INDEX, STATE_INDEX, HITS_INDEX], "allowed_actions": own },
+            {
+                "index_patterns": [FINDINGS_INDEX, STATE_INDEX, HITS_INDEX, SWEEPS_INDEX],
+                "allowed_actions": own,
+            },
         ],
     })
 }
@@ -237,7 +240,8 @@ mod tests {
                 .find_map(|at| role.body.pointer(at))
                 .unwrap();
             assert!(!of_others.to_string().contains("delete"), "{kind:?}");
-            for named in ["winlogbeat-*", FINDINGS_INDEX, STATE_INDEX, HITS_INDEX] {
+            let own = [FINDINGS_INDEX, STATE_INDEX, HITS_INDEX, SWEEPS_INDEX];
+            for named in ["winlogbeat-*"].into_iter().chain(own) {
                 assert!(text.contains(named), "{kind:?} {named}");
             }
         }

@@ -118,6 +118,36 @@ pub(crate) fn anomalies() -> Value {
     own(false, &properties)
 }
 
+/// What each activation of a sweep did.
+pub(crate) fn sweeps() -> Value {
+    let keyword = json!({ "type": "keyword", "ignore_above": 1024 });
+    let count = json!({ "type": "long" });
+    let properties = json!({
+        "sweep": keyword,
+        "started": { "type": "date", "format": "epoch_millis" },
+        "took": count,
+        "read": { "properties": {
+            "documents": count,
+            "ignored": count,
+            "judged_before": count,
+            "unrecognised": count,
+            "unreadable": count,
+        } },
+        "findings": count,
+        "suspicious": count,
+        "alerts": count,
+        "taken_back": count,
+        "written": count,
+        "conflicts": count,
+        "rejected": count,
+        "disputed": count,
+        "stopped": { "type": "boolean" },
+        "problems": { "properties": { "message": keyword } },
+        "more_problems": count,
+    });
+    own(false, &properties)
+}
+
 /// Checkpoints, leases and reports of sweeps, and the record of what was provisioned.
 pub(crate) fn state() -> Value {
     own(true, &json!({}))

@@ -109,6 +109,11 @@ impl State {
         }
     }
 
+    /// What that process said last.
+    pub(super) fn said_by(&self, owner: &str) -> Option<&Value> {
+        self.reports.get(owner).map(|report| &report.report)
+    }
+
     /// As the seam tells it.
     pub(super) fn progress(self) -> Progress {
         let mut reports: Vec<Report> = self.reports.into_values().collect();
@@ -202,6 +207,20 @@ async fn store(
 /// Makes the index if there is none.
 pub(crate) async fn create_index(client: &Client) -> Result<(), StoreError> {
     create(client, STATE_INDEX, &schema::state()).await
+}
+
+/// Leaves all shards of a sweep that this process has to others; what is then kept for it.
+pub(super) async fn release(
+    client: &Client,
+    sweep: &str,
+    owner: &str,
+) -> Result<State, StoreError> {
+    change(client, sweep, |state| {
+        let before = state.leases.len();
+        state.leases.retain(|_, lease| lease.owner != owner);
+        state.leases.len() != before
+    })
+    .await
 }
 
 /// Makes an index if there is none of that name.
