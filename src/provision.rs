@@ -110,8 +110,8 @@ impl<'e> Provision<'e> {
             ..get(&path)
         };
         let said: serde_json::Value = self.elastic.client().ask(request).await?;
-        let maps = |shape: &kibana::Shape| said["fields"].get(shape.told_by()).is_some();
-        Ok(kibana::Shape::ALL.into_iter().filter(maps).collect())
+        let told = |shape: &kibana::Shape| shape.is_told(&said["fields"]);
+        Ok(kibana::Shape::ALL.into_iter().filter(told).collect())
     }
 
     /// What Picket made there and would take away again, the last first.

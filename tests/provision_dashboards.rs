@@ -8,7 +8,7 @@ mod replay;
 
 use std::path::PathBuf;
 
-use picket::provision::kibana::{Shape, Target, check, dashboards, files, ndjson};
+use picket::provision::kibana::{Shape, Target, check, dashboards, files, ndjson, search};
 
 fn folder(target: Target) -> PathBuf {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
@@ -61,4 +61,43 @@ fn every_server_would_take_every_file() {
         assert!(wrong.is_empty(), "{}: {wrong:#?}", target.name());
         assert_eq!(check::objects(target, &all), wrong);
     }
+}
+
+#[test]
+fn the_pictures_are_of_todays_panels() {
+    let objects = dashboards(Target::Kibana88, &[Shape::Flat]).unwrap();
+    for (name, id) in [
+        ("detectlm", "327c0c60-32fb-11e7-9bd5-a3815fb7533d"),
+        ("overview", "picket-overview"),
+        ("host", "picket-host-flat"),
+        ("hunt", "picket-hunt-flat"),
+        ("rules", "picket-rules"),
+        ("sweeps", "picket-sweeps"),
+    ] {
+        let path = format!("docs/pictures/{name}.svg");
+        let picture = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(&path);
+        let picture = std::fs::read_to_string(picture).unwrap();
+        assert!(picture.contains("Not a screenshot"), "{path}");
+        let panels = search::panels(&objects, id, (0, 1)).unwrap();
+        let written = picture.matches("fill=\"#ffffff\"").count();
+        let controls = picture.matches("Any ▾").count();
+        assert_eq!(written, panels.len() + controls, "{path} has other panels");
+        for panel in panels {
+            let title = panel.title.replace('&', "&amp;");
+            assert!(
+                picture.contains(&format!(">{title}<")),
+                "{path} has no panel {title}; PICKET_WRITE_PICTURES=1 draws it on a server"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_shape_is_told_by_a_field_that_can_be_counted() {
+    let text = serde_json::json!({ "winlog.event_data.Image": { "text": {} }, "Image.keyword": { "keyword": {} } });
+    let told: Vec<Shape> = Shape::ALL
+        .into_iter()
+        .filter(|shape| shape.is_told(&text))
+        .collect();
+    assert_eq!(told, [Shape::Flat]);
 }

@@ -82,6 +82,13 @@ impl Shape {
             Self::Flat => "Image.keyword",
         }
     }
+
+    /// Whether indices hold events of this shape that dashboards can count: the answer's `fields` of
+    /// `_field_caps` for [`Shape::told_by`]. Texts cannot be counted.
+    pub fn is_told(self, fields: &Value) -> bool {
+        let types = fields.get(self.told_by()).and_then(Value::as_object);
+        types.is_some_and(|types| types.contains_key("keyword") || types.contains_key("wildcard"))
+    }
 }
 
 /// One saved object, as a line of an import file.

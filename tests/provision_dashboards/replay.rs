@@ -423,6 +423,7 @@ async fn every_panel_of_every_dashboard_is_answered() {
         board.keep(&answers);
     }
     overview(&server, &flat).await;
+    linked(&server, &flat).await;
     for target in Target::ALL {
         let objects = dashboards(target, &Shape::ALL).unwrap();
         let boards = objects.iter().filter(|object| object.kind == "dashboard");
@@ -518,4 +519,55 @@ async fn overview(server: &Server, objects: &[Object]) {
         .count() as u64;
     assert_eq!(hits(of(&answers, "Await an answer")), open);
     assert_eq!(hits(of(&answers, "What awaits an answer")), open);
+}
+
+/// A link from a host carries a filter that finds that host in every panel, however its name is
+/// written there, and nothing else.
+async fn linked(server: &Server, objects: &[Object]) {
+    let view = objects
+        .iter()
+        .find(|object| object.id == "picket-findings")
+        .unwrap();
+    let formats = view.json["attributes"]["fieldFormatMap"].as_str().unwrap();
+    let formats: Value = serde_json::from_str(formats).unwrap();
+    let url = formats["host"]["params"]["urlTemplate"].as_str().unwrap();
+    let (page, filter) = url.split_once('?').unwrap();
+    assert_eq!(page, "../app/dashboards#/view/picket-host-flat");
+    let terms = filter.split("(term:('").skip(1);
+    let terms: Vec<Value> = terms
+        .map(|term| {
+            let (field, is) = term.split_once("':").unwrap();
+            assert!(
+                is.starts_with("(value:'{{value}}',case_insensitive:!t)"),
+                "{is}"
+            );
+            let is = json!({ "value": "acct01.PANDALAB.com", "case_insensitive": true });
+            json!({ "term": { field: is } })
+        })
+        .collect();
+    let filter = json!({ "bool": { "minimum_should_match": 1, "should": terms } });
+    let mut found = BTreeMap::new();
+    for mut panel in panels(objects, "picket-host-flat", THEFT).unwrap() {
+        let Some(asks) = &mut panel.asks else {
+            continue;
+        };
+        let conditions = asks.body["query"]["bool"]["filter"].as_array_mut().unwrap();
+        conditions.push(filter.clone());
+        let answer = ask(server, &panel).await;
+        for hit in answer["hits"]["hits"].as_array().unwrap() {
+            let source = &hit["_source"];
+            let host = source.get("Hostname").unwrap_or(&source["host"]);
+            assert_eq!(host, "ACCT01.pandalab.com", "{}", panel.title);
+        }
+        found.insert(panel.title.clone(), hits(&answer));
+    }
+    for (title, least) in [
+        ("Findings, newest first", 10),
+        ("Commands typed into cmd.exe", 3),
+        ("Windows events", 2000),
+        ("Rules", 10),
+        ("Where it connected", 20),
+    ] {
+        assert!(found[title] >= least, "{title}: {found:?}");
+    }
 }

@@ -72,7 +72,9 @@ impl Links {
     fn link(&self, to: &str) -> Option<Value> {
         let story = self.story.as_ref()?;
         let fields = self.fields.get(to)?.iter();
-        let any = fields.map(|field| format!("(term:('{field}':'{{{{value}}}}'))"));
+        // Some write names in capitals.
+        let is = "(value:'{{value}}',case_insensitive:!t)";
+        let any = fields.map(|field| format!("(term:('{field}':{is}))"));
         let any: Vec<_> = any.collect();
         let filter = format!(
             "('$state':(store:appState),meta:(alias:'{to} {{{{value}}}}',disabled:!f,negate:!f,\
