@@ -63,6 +63,45 @@ async fn what_an_index_refuses_is_counted_and_said() {
     }
 }
 
+/// What a sweep did is kept for people; that it cannot be kept stops nothing.
+#[tokio::test]
+async fn every_activation_leaves_its_report() {
+    let Some(server) = Server::get().await else {
+        return;
+    };
+    let event = event(1, "ws5", "quux --harvest");
+    server.put("/logs-here/_doc/1", event).await;
+    let home = Home::new(&server.connection, "all", "logs-*");
+    let kept = async || {
+        server.post("/picket-sweeps/_refresh", Value::Null).await;
+        let found = server.post("/picket-sweeps/_search", Value::Null).await;
+        let hits = found["hits"]["hits"].as_array().unwrap().clone();
+        hits.into_iter()
+            .map(|hit| hit["_source"].clone())
+            .collect::<Vec<_>>()
+    };
+    let (swept, errors) = said(&home.picket(&["sweep"]).output().unwrap());
+    assert!(swept.contains("1 finding"), "{swept} {errors}");
+    let reports = kept().await;
+    assert_eq!(reports.len(), 1, "{reports:?}");
+    let report = &reports[0];
+    assert_eq!(
+        (&report["sweep"], &report["alerts"]),
+        (&json!("all"), &json!(1))
+    );
+    assert!(report["took"].as_i64() > Some(0), "{report}");
+
+    let blocked = |blocked: bool| json!({ "index.blocks.write": blocked });
+    server.put("/picket-sweeps/_settings", blocked(true)).await;
+    let output = home.picket(&["sweep"]).output().unwrap();
+    let (swept, errors) = said(&output);
+    assert_eq!(output.status.code(), Some(0), "{swept} {errors}");
+    assert!(errors.contains("no report in picket-sweeps"), "{errors}");
+    server.put("/picket-sweeps/_settings", blocked(false)).await;
+    assert!(home.picket(&["sweep"]).output().unwrap().status.success());
+    assert_eq!(kept().await.len(), 2);
+}
+
 /// Nobody knows what is in a shard that no node holds.
 #[tokio::test]
 async fn a_shard_that_is_away_is_not_said_to_be_judged() {
