@@ -558,3 +558,65 @@ fn what_belongs_to_one_target_is_refused_by_the_others() {
         "{wrong:?}"
     );
 }
+
+/// Every place in an object, by its JSON pointer.
+fn places(value: &Value, at: &str, into: &mut Vec<String>) {
+    into.push(at.to_owned());
+    match value {
+        Value::Object(map) => map
+            .iter()
+            .for_each(|(key, value)| places(value, &format!("{at}/{key}"), into)),
+        Value::Array(list) => list
+            .iter()
+            .enumerate()
+            .for_each(|(n, value)| places(value, &format!("{at}/{n}"), into)),
+        _ => {}
+    }
+}
+
+/// Whatever stands anywhere, the check ends. Texts that are JSON are looked into.
+#[test]
+fn no_value_anywhere_breaks_the_check() {
+    let fields = check::fields();
+    let objects = dashboards(Target::Kibana88, &[]).unwrap();
+    let few = [BOARD, BARS, LOG, VIEW, TABLE];
+    let few = objects
+        .into_iter()
+        .filter(|object| few.contains(&object.id.as_str()));
+    let odd = [
+        json!(null),
+        json!(u64::MAX),
+        json!("\u{0}{é"),
+        json!([[{}]]),
+        json!({ "a": [] }),
+    ];
+    let mut tried = 0;
+    for line in few.map(|object| object.json) {
+        let mut places_of_it = Vec::new();
+        places(&line, "", &mut places_of_it);
+        for place in &places_of_it {
+            for value in &odd {
+                let mut line = line.clone();
+                *line.pointer_mut(place).unwrap() = value.clone();
+                let _ = check::file(Target::Kibana88, &line.to_string(), &fields);
+                tried += 1;
+            }
+            let inner = line.pointer(place).and_then(Value::as_str);
+            let inner = inner.and_then(|text| serde_json::from_str::<Value>(text).ok());
+            let Some(inner) = inner.filter(|inner| inner.is_object() || inner.is_array()) else {
+                continue;
+            };
+            let mut places_in_it = Vec::new();
+            places(&inner, "", &mut places_in_it);
+            for (number, inside) in places_in_it.iter().enumerate() {
+                let mut inner = inner.clone();
+                *inner.pointer_mut(inside).unwrap() = odd[number % odd.len()].clone();
+                let mut line = line.clone();
+                *line.pointer_mut(place).unwrap() = json!(inner.to_string());
+                let _ = check::file(Target::Kibana88, &line.to_string(), &fields);
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 500, "{tried}");
+}
