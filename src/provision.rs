@@ -3,11 +3,14 @@
 
 mod cluster;
 mod desk;
+mod detectors;
 mod diff;
 mod export;
 mod fields;
 mod indices;
+mod jobs;
 pub mod kibana;
+mod ml;
 mod plan;
 mod record;
 
@@ -15,13 +18,14 @@ use std::collections::BTreeSet;
 
 use self::cluster::Cluster;
 use self::plan::Found;
-use crate::store::elastic::Elastic;
 use crate::store::elastic::client::{Request, encode, get};
+use crate::store::elastic::{Elastic, Kind as ServerKind};
 use crate::store::{Sources, StoreError};
 
 pub use desk::Desk;
 pub use diff::Change;
-pub use export::export;
+pub use export::{Body, bodies, export, job_files};
+pub use ml::Span;
 pub use plan::{Action, Kind, Outcome, Part, Piece, Plan, Step};
 pub use record::Record;
 
@@ -33,6 +37,8 @@ pub struct Provision<'e> {
     parts: BTreeSet<Part>,
     /// Where dashboards go; none: nowhere.
     desk: Option<&'e Desk>,
+    /// The buckets of anomaly jobs.
+    span: Span,
 }
 
 impl<'e> Provision<'e> {
@@ -43,6 +49,7 @@ impl<'e> Provision<'e> {
             sources,
             parts,
             desk: None,
+            span: Span::default(),
         }
     }
 
@@ -50,6 +57,13 @@ impl<'e> Provision<'e> {
     #[must_use]
     pub fn showing(mut self, desk: Option<&'e Desk>) -> Self {
         self.desk = desk;
+        self
+    }
+
+    /// The same, with such buckets in anomaly jobs.
+    #[must_use]
+    pub fn spanning(mut self, span: Span) -> Self {
+        self.span = span;
         self
     }
 
@@ -72,10 +86,17 @@ impl<'e> Provision<'e> {
             plan.steps
                 .extend(fields::steps(self.elastic.client(), &self.sources.0).await?);
         }
+        let shapes = match self.parts.iter().any(|part| *part != Part::Indices) {
+            true => self.shapes().await?,
+            false => Vec::new(),
+        };
+        if self.parts.contains(&Part::Ml) {
+            plan.steps
+                .extend(self.jobs(&cluster, &shapes, &record).await?);
+        }
         if self.parts.contains(&Part::Kibana) {
             match self.desk {
                 Some(desk) => {
-                    let shapes = self.shapes().await?;
                     plan.steps.extend(desk.plan(&shapes, &record).await?);
                 }
                 None => plan.steps.push(
@@ -87,6 +108,76 @@ impl<'e> Provision<'e> {
             }
         }
         Ok(plan)
+    }
+
+    /// Steps for jobs or detectors.
+    async fn jobs(
+        &self,
+        cluster: &Cluster<'_>,
+        shapes: &[kibana::Shape],
+        record: &Record,
+    ) -> Result<Vec<Step>, StoreError> {
+        let opensearch = self.elastic.server().kind == ServerKind::OpenSearch;
+        if let Some(why) = cluster.learning().await? {
+            let kind = if opensearch {
+                Kind::Detector
+            } else {
+                Kind::Job
+            };
+            return Ok(vec![
+                Step::new(kind, "all of them", Action::Skipped).because(why),
+            ]);
+        }
+        let (pieces, mut steps) = match opensearch {
+            true => detectors::pieces(shapes),
+            false => (ml::pieces(shapes, self.span), Vec::new()),
+        };
+        for piece in pieces {
+            let found = cluster.read(piece.kind, &piece.name).await?;
+            let mut step = plan::decide(piece, found, record);
+            // Of an index it matters only that it is there.
+            if step.kind == Kind::Index && step.action != Action::Create {
+                step.action = Action::Unchanged;
+                (step.why, step.changes) = (None, Vec::new());
+            }
+            steps.push(step);
+        }
+        Ok(steps)
+    }
+
+    /// A step for each job that Picket made, to be started or stopped.
+    ///
+    /// # Errors
+    /// As [`Provision::plan`].
+    pub async fn switching(&self, on: bool) -> Result<Plan, StoreError> {
+        let record = record::read(self.elastic.client()).await?;
+        let mut plan = Plan::new(self.name());
+        let action = if on { Action::Start } else { Action::Stop };
+        for (kind, name, _) in record.all() {
+            if kind.part() == Part::Ml {
+                plan.steps.push(Step::new(kind, name, action));
+            }
+        }
+        // What feeds a job stops before it.
+        if !on {
+            plan.steps.reverse();
+        }
+        Ok(plan)
+    }
+
+    /// Starts or stops them; jobs that start read what is there since that moment, in milliseconds
+    /// since 1970 (UTC), or all of it.
+    ///
+    /// # Errors
+    /// As [`Provision::apply`].
+    pub async fn switch(&self, plan: &mut Plan, since: Option<i64>) -> Result<(), StoreError> {
+        let cluster = Cluster::look(self.elastic.client()).await?;
+        for step in &mut plan.steps {
+            let on = step.action == Action::Start;
+            let outcome = cluster.set(step.kind, &step.name, on, since).await?;
+            step.outcome = Some(outcome);
+        }
+        Ok(())
     }
 
     fn name(&self) -> String {
@@ -157,10 +248,18 @@ impl<'e> Provision<'e> {
                 self.step(&cluster, step, record).await?;
             }
         }
-        match self.desk {
-            Some(desk) => desk.apply(steps, record).await,
-            None => Ok(()),
+        let Some(desk) = self.desk else {
+            return Ok(());
+        };
+        // Kibana shows no job that it was not told of.
+        let done = |step: &Step| step.acts() && step.outcome == Some(Outcome::Done);
+        if steps
+            .iter()
+            .any(|step| step.kind.part() == Part::Ml && done(step))
+        {
+            desk.know_jobs().await;
         }
+        desk.apply(steps, record).await
     }
 
     async fn step(
@@ -177,7 +276,9 @@ impl<'e> Provision<'e> {
                 // What counts is what is then there.
                 if outcome == Outcome::Done {
                     outcome = match cluster.read(kind, &name).await? {
-                        Found::There(theirs) if diff::holds(&theirs, body) => {
+                        Found::There(theirs)
+                            if !kind.is_verbatim() || diff::holds(&theirs, body) =>
+                        {
                             if kind.is_recorded() {
                                 record.made(kind, &name, body, &theirs);
                             }

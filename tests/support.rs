@@ -1,5 +1,7 @@
 //! What several suites share. Nothing here asserts.
 
+pub(crate) mod http;
+
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::PathBuf;

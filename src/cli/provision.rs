@@ -6,14 +6,15 @@ mod view;
 use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Subcommand, ValueEnum};
 
 use super::machine::to_json;
 use super::{Exit, Failure, Output, block_on, role, store, text};
-use crate::config::Config;
-use crate::provision::{self, Action, Part, Plan, Provision};
-use crate::store::elastic::Kind;
+use crate::config::{self, Config};
+use crate::provision::{self, Action, Part, Plan, Provision, Span};
+use crate::store::elastic::{Elastic, Kind};
 
 /// What may be said after `picket provision`.
 #[derive(Debug, clap::Args)]
@@ -22,6 +23,7 @@ Examples:
   picket provision plan                  what would be made, changed, asked about; changes nothing
   picket provision apply                 makes it so; twice in a row changes nothing more
   picket provision apply --only indices
+  picket provision start --since 30d     sets the anomaly jobs going
   picket provision remove                takes away what Picket made, never a document
   picket provision export desk/          files to be imported by hand
 
@@ -57,6 +59,14 @@ enum What {
         #[command(flatten)]
         consent: Consent,
     },
+    /// Start the jobs that Picket made.
+    Start {
+        /// Read what is there since then, such as 30d; without it all that there is.
+        #[arg(long, value_name = "SPAN", value_parser = span)]
+        since: Option<Duration>,
+    },
+    /// Stop the jobs that Picket made.
+    Stop,
     /// Write everything as files.
     Export {
         /// The folder.
@@ -69,6 +79,9 @@ enum What {
 
 #[derive(Debug, clap::Args)]
 struct Parts {
+    /// Buckets of anomaly jobs: 15m, or 15s as in the write-up, which costs sixty times as much.
+    #[arg(long, value_enum, default_value_t, value_name = "SPAN")]
+    buckets: Buckets,
     /// Only these parts, with commas between.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PART")]
     only: Vec<Only>,
@@ -94,6 +107,21 @@ enum Only {
     Ml,
 }
 
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Buckets {
+    /// A quarter of an hour.
+    #[default]
+    #[value(name = "15m")]
+    Quarter,
+    /// 15 seconds.
+    #[value(name = "15s")]
+    Seconds,
+}
+
+fn span(text: &str) -> Result<Duration, String> {
+    config::span(text).ok_or_else(|| "a span such as 12h or 30d".into())
+}
+
 /// Runs the command.
 pub fn run(args: &Args, config: &Config, output: Output) -> Result<Exit, Failure> {
     let (parts, consent, removes) = match &args.what {
@@ -103,23 +131,25 @@ pub fn run(args: &Args, config: &Config, output: Output) -> Result<Exit, Failure
                 .map_err(|problem| Failure::outside(problem.to_string()))?;
             return view::files(&files, output);
         }
+        What::Start { since } => return switch(true, *since, config, output),
+        What::Stop => return switch(false, None, config, output),
         What::Plan { parts, .. } => (parts, None, false),
         What::Apply { parts, consent } => (parts, Some(consent), false),
         What::Remove { parts, consent } => (parts, Some(consent), true),
     };
-    let Some(cluster) = &config.cluster else {
-        return Err(Failure::input(
-            "nothing to provision: the embedded store needs none of it; name a cluster with \
-             `store: { elastic: { url: .. } }` in picket.yml",
-        ));
+    let elastic = connect(config)?;
+    let span = match parts.buckets {
+        Buckets::Quarter => Span::Quarter,
+        Buckets::Seconds => Span::Seconds,
     };
-    let elastic = store::connect(cluster, config)?;
     let parts = parts.parts();
     let desk = match parts.contains(&Part::Kibana) {
         true => store::desk(config)?,
         false => None,
     };
-    let provision = Provision::new(&elastic, store::sources(config), parts).showing(desk.as_ref());
+    let provision = Provision::new(&elastic, store::sources(config), parts)
+        .showing(desk.as_ref())
+        .spanning(span);
     let mut plan = block_on(async {
         Ok(match removes {
             true => provision.removal().await?,
@@ -160,6 +190,35 @@ pub fn run(args: &Args, config: &Config, output: Output) -> Result<Exit, Failure
     } else {
         Exit::Done
     })
+}
+
+fn connect(config: &Config) -> Result<Elastic, Failure> {
+    let Some(cluster) = &config.cluster else {
+        return Err(Failure::input(
+            "nothing to provision: the embedded store needs none of it; name a cluster with \
+             `store: { elastic: { url: .. } }` in picket.yml",
+        ));
+    };
+    store::connect(cluster, config)
+}
+
+/// Starts or stops jobs.
+fn switch(
+    on: bool,
+    since: Option<Duration>,
+    config: &Config,
+    output: Output,
+) -> Result<Exit, Failure> {
+    let elastic = connect(config)?;
+    let provision = Provision::new(&elastic, store::sources(config), BTreeSet::new());
+    let since = since.map(|ago| chrono::Utc::now().timestamp_millis() - ago.as_millis() as i64);
+    let plan = block_on(async {
+        let mut plan = provision.switching(on).await?;
+        provision.switch(&mut plan, since).await?;
+        Ok(plan)
+    })?;
+    view::outcomes(&plan, output)?;
+    ended(&plan)
 }
 
 /// Asks about each conflict, where somebody can be asked.

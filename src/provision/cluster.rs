@@ -1,16 +1,22 @@
 //! Reads, writes and deletes what stands on a cluster under a name: templates, policies, pipelines,
 //! roles. What a server does not offer or does not allow is an answer, not an error.
 
+mod answers;
+
 use std::collections::BTreeSet;
 
 use elasticsearch::http::Method;
 use serde_json::{Value, json};
 
-use super::plan::{Found, Kind, Outcome};
+use self::answers::{inside, plain, processors, refused};
+use super::detectors;
+use super::plan::{Found, Kind, Outcome, Part};
 use crate::store::StoreError;
 use crate::store::elastic::Kind as ServerKind;
 use crate::store::elastic::answer::reason;
 use crate::store::elastic::client::{Answer, Client, Request, encode, get};
+
+pub(super) use self::answers::{is_offered, path, wrapped};
 
 /// What a cluster can do beside keeping documents.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,7 +41,7 @@ impl Offered {
 
 /// A cluster and what it offers.
 pub(super) struct Cluster<'c> {
-    client: &'c Client,
+    pub(super) client: &'c Client,
     pub(super) offered: Offered,
 }
 
@@ -68,8 +74,10 @@ impl<'c> Cluster<'c> {
 
     /// What is there of a thing.
     pub(super) async fn read(&self, kind: Kind, name: &str) -> Result<Found, StoreError> {
-        if kind == Kind::Index {
-            return self.first(name).await;
+        match kind {
+            Kind::Index => return self.index(name).await,
+            Kind::Detector => return detectors::read(self.client, name).await,
+            _ => {}
         }
         let path = self.path(kind, name);
         let answer = self.client.send(get(&path)).await?;
@@ -83,9 +91,15 @@ impl<'c> Cluster<'c> {
         })
     }
 
-    /// Whether the alias of a first index leads anywhere.
-    async fn first(&self, name: &str) -> Result<Found, StoreError> {
-        let alias = alias_of(name);
+    /// Whether an index is there, or of a first one the alias leads anywhere.
+    async fn index(&self, name: &str) -> Result<Found, StoreError> {
+        let Some(alias) = name.strip_suffix("-000001") else {
+            let head = self.client.send(without_body(Method::Head, name)).await?;
+            return Ok(match head.status {
+                200 => Found::There(json!({})),
+                _ => Found::Absent,
+            });
+        };
         let request = Request {
             query: &[("filter_path", "*.aliases")],
             ..get(alias)
@@ -113,6 +127,17 @@ impl<'c> Cluster<'c> {
         body: &Value,
         there: bool,
     ) -> Result<Outcome, StoreError> {
+        if kind == Kind::Detector {
+            return self.done(&detectors::write(self.client, name, body).await?);
+        }
+        if there
+            && matches!(
+                kind,
+                Kind::Job | Kind::Datafeed | Kind::Transform | Kind::Outliers
+            )
+        {
+            return self.update(kind, name, body).await;
+        }
         let wrapped = wrapped(kind, body).to_string();
         let path = self.path(kind, name);
         let (seq_no, primary_term) = match (kind, there) {
@@ -137,23 +162,32 @@ impl<'c> Cluster<'c> {
         if kind == Kind::Pipeline {
             self.release(name).await?;
         }
+        if kind == Kind::Detector {
+            let answer = detectors::delete(self.client, name).await?;
+            return answer.map_or(Ok(Outcome::Done), |answer| self.done(&answer));
+        }
         let path = self.path(kind, name);
-        let answer = self
-            .client
-            .send(without_body(Method::Delete, &path))
-            .await?;
+        let request = Request {
+            // What runs is stopped first.
+            query: match kind.part() {
+                Part::Ml => &[("force", "true")],
+                _ => &[],
+            },
+            ..without_body(Method::Delete, &path)
+        };
+        let answer = self.client.send(request).await?;
         if answer.status == 404 {
             return Ok(Outcome::Done);
         }
         self.done(&answer)
     }
 
-    fn path(&self, kind: Kind, name: &str) -> String {
+    pub(super) fn path(&self, kind: Kind, name: &str) -> String {
         path(kind, name, self.offered.server)
     }
 
     /// What the server made of a change.
-    fn done(&self, answer: &Answer) -> Result<Outcome, StoreError> {
+    pub(super) fn done(&self, answer: &Answer) -> Result<Outcome, StoreError> {
         match answer.status {
             200 | 201 => {
                 let said: Value = answer.read(self.client.address())?;
@@ -217,181 +251,9 @@ impl<'c> Cluster<'c> {
     }
 }
 
-/// Where it is written and read.
-pub(super) fn path(kind: Kind, name: &str, server: ServerKind) -> String {
-    let name = encode(name);
-    let folder = match (kind, server) {
-        (Kind::ComponentTemplate, _) => "_component_template/",
-        (Kind::IndexTemplate, _) => "_index_template/",
-        (Kind::LifecyclePolicy, _) => "_ilm/policy/",
-        (Kind::StatePolicy, _) => "_plugins/_ism/policies/",
-        (Kind::Pipeline, _) => "_ingest/pipeline/",
-        (Kind::Role, ServerKind::Elasticsearch) => "_security/role/",
-        (Kind::Role, ServerKind::OpenSearch) => "_plugins/_security/api/roles/",
-        // What is not the cluster's has no path there.
-        (Kind::Index, _)
-        | (Kind::DataView | Kind::Search | Kind::Visualization | Kind::Lens | Kind::Dashboard, _) => {
-            ""
-        }
-        (Kind::Fields, _) => return format!("{name}/_mapping"),
-    };
-    format!("{folder}{name}")
-}
-
-/// The body as a write takes it.
-pub(super) fn wrapped(kind: Kind, body: &Value) -> Value {
-    match kind {
-        Kind::LifecyclePolicy | Kind::StatePolicy => json!({ "policy": body }),
-        _ => body.clone(),
-    }
-}
-
-/// The alias that a first index such as `cmdlogs-000001` stands behind.
-pub(super) fn alias_of(first: &str) -> &str {
-    first.rsplit_once('-').map_or(first, |(alias, _)| alias)
-}
-
 fn without_body(method: Method, path: &str) -> Request<'_> {
     Request {
         method,
         ..get(path)
-    }
-}
-
-fn processors(nodes: &Value) -> BTreeSet<String> {
-    let nodes = nodes.get("nodes").and_then(Value::as_object);
-    let lists = nodes.into_iter().flatten().filter_map(|(_, node)| {
-        let list = node.pointer("/ingest/processors")?.as_array()?;
-        let types = list.iter().filter_map(|p| p.get("type")?.as_str());
-        Some(types.map(str::to_owned).collect::<BTreeSet<_>>())
-    });
-    // Any of the nodes may be the one that does it.
-    lists.reduce(|all, more| &all & &more).unwrap_or_default()
-}
-
-/// Whether a server that answers so has what was asked for. A path that it does not know is no
-/// method, no index or no handler to it, each version in its own way.
-fn is_offered(answer: &Answer) -> bool {
-    let no_index = memchr::memmem::find(&answer.body, b"index_not_found_exception").is_some();
-    match answer.status {
-        200 | 401 | 403 => true,
-        404 => !no_index,
-        _ => false,
-    }
-}
-
-/// What it means that something cannot be read.
-fn refused(kind: Kind, answer: &Answer) -> Option<Found> {
-    let what = kind.name();
-    match answer.status {
-        200 => None,
-        404 if is_offered(answer) || matches!(kind, Kind::Index | Kind::Fields) => {
-            Some(Found::Absent)
-        }
-        401 | 403 => Some(Found::Refused(
-            "not allowed to look at it; `picket role --provision` prints what is needed".into(),
-        )),
-        400 | 404 | 405 | 500 if kind == Kind::Role => Some(Found::Refused(
-            "this cluster has no security, so everybody may do everything; turn it on".into(),
-        )),
-        400 | 404 | 405 => Some(Found::Refused(format!("this cluster has no {what}"))),
-        _ => None,
-    }
-}
-
-/// The thing inside the answer that is about it.
-fn inside<'v>(kind: Kind, name: &str, body: &'v Value) -> Option<&'v Value> {
-    match kind {
-        Kind::ComponentTemplate => body.pointer("/component_templates/0/component_template"),
-        Kind::IndexTemplate => body.pointer("/index_templates/0/index_template"),
-        Kind::LifecyclePolicy => body.get(name)?.get("policy"),
-        Kind::StatePolicy => body.get("policy"),
-        Kind::Pipeline | Kind::Role => body.get(name),
-        Kind::DataView | Kind::Search | Kind::Visualization | Kind::Lens | Kind::Dashboard => None,
-        Kind::Index | Kind::Fields => body.get(name)?.get("mappings"),
-    }
-}
-
-/// The same without what the server writes by itself.
-fn plain(kind: Kind, mut theirs: Value) -> Value {
-    let own: &[&str] = match kind {
-        Kind::StatePolicy => &[
-            "policy_id",
-            "last_updated_time",
-            "schema_version",
-            "error_notification",
-        ],
-        Kind::Role => &["transient_metadata", "reserved", "hidden", "static"],
-        Kind::Pipeline => &[
-            "created_date",
-            "created_date_millis",
-            "modified_date",
-            "modified_date_millis",
-        ],
-        Kind::ComponentTemplate | Kind::IndexTemplate => &[
-            "created_date",
-            "created_date_millis",
-            "modified_date",
-            "modified_date_millis",
-        ],
-        _ => &[],
-    };
-    if let Value::Object(map) = &mut theirs {
-        map.retain(|key, _| !own.contains(&key.as_str()));
-        if let (Kind::StatePolicy, Some(Value::Array(templates))) =
-            (kind, map.get_mut("ism_template"))
-        {
-            for template in templates.iter_mut().filter_map(Value::as_object_mut) {
-                template.remove("last_updated_time");
-            }
-        }
-    }
-    theirs
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn answer(status: u16, body: &str) -> Answer {
-        Answer {
-            status,
-            body: body.into(),
-            repeated: false,
-        }
-    }
-
-    #[test]
-    fn what_a_server_does_not_have_is_told_from_what_is_not_there_yet() {
-        // Seen on Elasticsearch 7.17, 8.19, 9.4 and OpenSearch 2.19 without the feature.
-        for (status, body) in [
-            (405, r#"{"error":"Incorrect HTTP method for uri"}"#),
-            (400, r#"{"error":"no handler found for uri"}"#),
-            (400, r#"{"error":{"type":"invalid_index_name_exception"}}"#),
-            (404, r#"{"error":{"type":"index_not_found_exception"}}"#),
-        ] {
-            let answer = answer(status, body);
-            assert!(!is_offered(&answer), "{body}");
-            let found = refused(Kind::LifecyclePolicy, &answer);
-            assert!(matches!(found, Some(Found::Refused(_))), "{found:?}");
-        }
-        let absent = answer(404, r#"{"error":{"type":"resource_not_found_exception"}}"#);
-        assert!(is_offered(&absent));
-        let found = refused(Kind::LifecyclePolicy, &absent);
-        assert_eq!(found, Some(Found::Absent));
-        assert!(
-            is_offered(&answer(403, "{}")) && refused(Kind::Role, &answer(200, "{}")).is_none()
-        );
-    }
-
-    #[test]
-    fn a_processor_is_there_if_every_node_has_it() {
-        let node = |types: &[&str]| {
-            let list: Vec<_> = types.iter().map(|t| json!({ "type": t })).collect();
-            json!({ "ingest": { "processors": list } })
-        };
-        let nodes = json!({ "nodes": { "a": node(&["set", "grok"]), "b": node(&["set"]) } });
-        assert_eq!(processors(&nodes), BTreeSet::from(["set".to_owned()]));
-        assert!(processors(&json!({})).is_empty());
     }
 }

@@ -7,6 +7,7 @@ mod said;
 use elasticsearch::http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tracing::warn;
 
 use self::said::{Imported, Refused, message, problem, stranger, there, why};
 use super::diff;
@@ -15,7 +16,7 @@ use super::plan::{self, Action, Found, Kind, Outcome, Part, Piece, Step};
 use super::record::Record;
 use crate::store::StoreError;
 use crate::store::elastic::Connection;
-use crate::store::elastic::client::{Client, Request, bad, encode, get, post, unavailable};
+use crate::store::elastic::client::{Answer, Client, Request, bad, encode, get, post, unavailable};
 
 /// What stands between the parts of an upload; no text of ours holds it.
 const BOUNDARY: &str = "picket-5d1f0a3e7c9b4628";
@@ -260,6 +261,16 @@ impl Desk {
             }
         }
         Ok(())
+    }
+
+    /// Tells it of jobs that were made beside it.
+    pub(super) async fn know_jobs(&self) {
+        let path = format!("{}api/ml/saved_objects/sync", self.prefix);
+        let told = self.json.send(get(&path)).await;
+        if !matches!(told, Ok(Answer { status: 200, .. })) {
+            let what = "Machine Learning, Jobs, Synchronize saved objects";
+            warn!("{self} does not take note of the jobs; {what} in Kibana does");
+        }
     }
 
     /// The name under which the record has an object: the same id may stand in several spaces.

@@ -166,3 +166,22 @@ pub fn ndjson(objects: &[Object]) -> String {
 fn text(value: &Value) -> Value {
     json!(value.to_string())
 }
+
+/// Where Windows events of a shape stand, and what they call their fields.
+pub(super) struct Events {
+    pub(super) pattern: String,
+    pub(super) time: String,
+    /// Path by the name that dashboards have for it.
+    pub(super) names: std::collections::BTreeMap<String, String>,
+}
+
+/// Those of that shape; none only if the sources are broken, which tests keep from happening.
+pub(super) fn events(shape: Shape) -> Option<Events> {
+    let mut views = Sources::load().ok()?.views(Some(shape));
+    let view = views.remove(source::EVENTS)?;
+    Some(Events {
+        pattern: view.pattern,
+        time: view.time?,
+        names: view.names,
+    })
+}

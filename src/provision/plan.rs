@@ -41,6 +41,16 @@ pub enum Kind {
     Fields,
     /// What somebody is allowed.
     Role,
+    /// A job of Elastic's anomaly detection.
+    Job,
+    /// What feeds such a job.
+    Datafeed,
+    /// What makes a table of numbers of events.
+    Transform,
+    /// A job that looks for what lies apart in such a table.
+    Outliers,
+    /// A detector of OpenSearch's Anomaly Detection.
+    Detector,
     /// Which indices people look at under one name.
     DataView,
     /// A search that people open.
@@ -65,6 +75,11 @@ impl Kind {
             Self::Index => "index",
             Self::Fields => "fields of index",
             Self::Role => "role",
+            Self::Job => "anomaly job",
+            Self::Datafeed => "datafeed",
+            Self::Transform => "transform",
+            Self::Outliers => "outlier job",
+            Self::Detector => "detector",
             Self::DataView => "data view",
             Self::Search => "search",
             Self::Visualization => "visualization",
@@ -79,8 +94,37 @@ impl Kind {
             Self::DataView | Self::Search | Self::Visualization | Self::Lens | Self::Dashboard => {
                 Part::Kibana
             }
+            Self::Job | Self::Datafeed | Self::Transform | Self::Outliers | Self::Detector => {
+                Part::Ml
+            }
             _ => Part::Indices,
         }
+    }
+
+    /// Whether a server gives it back in the words in which it was sent, on every version that the
+    /// tests run on.
+    pub(super) fn is_verbatim(self) -> bool {
+        let others = [Self::LifecyclePolicy, Self::StatePolicy, Self::Index];
+        self.part() == Part::Indices && !others.contains(&self)
+    }
+
+    /// What of it cannot be changed in place.
+    fn fixed(self) -> &'static [&'static str] {
+        match self {
+            Self::Job => &[
+                "analysis_config",
+                "data_description",
+                "analysis_limits.categorization_examples_limit",
+            ],
+            Self::Transform => &["pivot"],
+            Self::Outliers => &["source", "dest", "analysis", "analyzed_fields"],
+            _ => &[],
+        }
+    }
+
+    /// Whether what it found goes with it.
+    fn holds_results(self) -> bool {
+        matches!(self, Self::Job | Self::Datafeed)
     }
 
     /// Whether it can be taken away again: what holds documents never is.
@@ -133,6 +177,10 @@ pub enum Action {
     Remove,
     /// It is to be taken away, and is not there any more.
     Gone,
+    /// It is set going.
+    Start,
+    /// It is halted.
+    Stop,
 }
 
 /// What became of a step.
@@ -211,7 +259,7 @@ impl Step {
     pub fn acts(&self) -> bool {
         matches!(
             self.action,
-            Action::Create | Action::Update | Action::Remove
+            Action::Create | Action::Update | Action::Remove | Action::Start | Action::Stop
         )
     }
 
@@ -299,6 +347,20 @@ pub(super) fn decide_on(
             };
         }
     }
+    let fixed = |change: &&Change| {
+        let parts = piece.kind.fixed().iter();
+        parts.clone().any(|part| change.path.starts_with(part))
+    };
+    if matches!(step.action, Action::Update | Action::Conflict)
+        && let Some(change) = step.changes.iter().find(fixed)
+    {
+        step.why = Some(format!(
+            "{} cannot be changed in place; `picket provision remove --only ml` and apply again \
+             make it anew, and what it learnt goes",
+            change.path
+        ));
+        step.action = Action::Skipped;
+    }
     step.body = Some(piece.body);
     step
 }
@@ -315,6 +377,10 @@ fn is_marked(theirs: &Value) -> bool {
 pub(super) fn undo(kind: Kind, name: String, found: Found, made: &Made) -> Step {
     let step = Step::new(kind, name, Action::Remove);
     match found {
+        Found::There(theirs) if made.is_as_made(&theirs) && kind.holds_results() => Step {
+            action: Action::Conflict,
+            ..step.because("what the job found and learnt goes with it")
+        },
         Found::There(theirs) if made.is_as_made(&theirs) => step,
         Found::There(_) => Step {
             action: Action::Conflict,

@@ -6,11 +6,11 @@
 //! Written from their documentation and sources, not by trying: neither runs in the tests.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value, json};
+
+use crate::support::http::{self, Request};
 
 /// A space, a type and an id.
 type Key = (String, String, String);
@@ -35,14 +35,6 @@ pub(crate) struct StandIn {
     pub(crate) inside: Arc<Mutex<Inside>>,
 }
 
-struct Request {
-    method: String,
-    path: String,
-    query: String,
-    headers: BTreeMap<String, String>,
-    body: Vec<u8>,
-}
-
 impl StandIn {
     /// One of that version, with the spaces `default` and `soc`, below `/base`.
     pub(crate) fn new(version: &str) -> Self {
@@ -53,15 +45,9 @@ impl StandIn {
             ..Inside::default()
         };
         let inside = Arc::new(Mutex::new(inside));
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/base", listener.local_addr().unwrap());
         let shared = Arc::clone(&inside);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let shared = Arc::clone(&shared);
-                std::thread::spawn(move || serve(&stream, &shared));
-            }
-        });
+        let url = http::serve(move |request| shared.lock().unwrap().answer(request));
+        let url = format!("{url}/base");
         Self { url, inside }
     }
 
@@ -89,51 +75,6 @@ impl StandIn {
             object["attributes"]["migrated"] = json!(version);
         }
     }
-}
-
-fn serve(stream: &TcpStream, inside: &Mutex<Inside>) {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
-    let mut writer = stream.try_clone().unwrap();
-    while let Some(request) = read(&mut reader) {
-        let (status, body) = inside.lock().unwrap().answer(&request);
-        let body = body.to_string();
-        let head = format!(
-            "HTTP/1.1 {status} .\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-            body.len()
-        );
-        if writer.write_all((head + &body).as_bytes()).is_err() {
-            return;
-        }
-    }
-}
-
-fn read(reader: &mut impl BufRead) -> Option<Request> {
-    let mut line = String::new();
-    reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
-    let mut words = line.split_whitespace();
-    let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
-    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
-    let mut headers = BTreeMap::new();
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok()?;
-        let Some((name, value)) = line.trim_end().split_once(':') else {
-            break;
-        };
-        headers.insert(name.to_lowercase(), value.trim().to_owned());
-    }
-    let length = headers
-        .get("content-length")
-        .map_or(0, |n| n.parse().unwrap());
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    Some(Request {
-        method,
-        path: path.into(),
-        query: query.into(),
-        headers,
-        body,
-    })
 }
 
 fn refusal(status: u16, message: &str) -> (u16, Value) {
@@ -202,6 +143,7 @@ impl Inside {
             }
             ("POST", ["api", "saved_objects", "_bulk_get"]) => self.bulk_get(&space, request),
             ("POST", ["api", "saved_objects", "_import"]) => self.import(&space, request),
+            ("GET", ["api", "ml", "saved_objects", "sync"]) => (200, json!({})),
             ("DELETE", ["api", "saved_objects", kind, id]) => {
                 match self.objects.remove(&(space, (*kind).into(), (*id).into())) {
                     Some(_) => (200, json!({})),

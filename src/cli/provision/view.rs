@@ -36,17 +36,15 @@ pub(super) fn steps(plan: &Plan) -> Result<(), Failure> {
         } else {
             alike
         };
-        for (number, step) in plan.steps[at..at + shown].iter().enumerate() {
+        for step in &plan.steps[at..at + shown] {
             line(&mut out, step)?;
-            // What is the same for all is said once.
-            if number == 0 || alike <= MAX_ALIKE {
-                details(&mut out, step)?;
-            }
         }
         if alike > shown {
             let more = text::number((alike - shown) as u64);
             writeln!(out, "    and {more} more of the same")?;
         }
+        // What is the same for all of them is said once.
+        details(&mut out, step)?;
         at += alike;
     }
     writeln!(out, "{}", summary(plan))?;
@@ -96,10 +94,10 @@ fn short(value: &Value) -> String {
 
 fn look(action: Action) -> (char, Style) {
     match action {
-        Action::Create => ('+', AnsiColor::Green.on_default()),
+        Action::Create | Action::Start => ('+', AnsiColor::Green.on_default()),
         Action::Update => ('~', AnsiColor::Yellow.on_default()),
         Action::Conflict => ('!', AnsiColor::Red.on_default().bold()),
-        Action::Remove => ('-', AnsiColor::Red.on_default()),
+        Action::Remove | Action::Stop => ('-', AnsiColor::Red.on_default()),
         Action::Unchanged | Action::Gone | Action::Skipped => (' ', text::DIM),
     }
 }
@@ -113,6 +111,8 @@ fn word(action: Action) -> &'static str {
         Action::Skipped => "skipped",
         Action::Remove => "remove",
         Action::Gone => "gone",
+        Action::Start => "start",
+        Action::Stop => "stop",
     }
 }
 
