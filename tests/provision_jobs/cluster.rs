@@ -92,9 +92,11 @@ impl Inside {
             ("GET", "_ml/info") => (200, json!({ "upgrade_mode": false })),
             ("GET", "_plugins/_anomaly_detection/stats") => (200, json!({})),
             ("GET", "_ilm/policy" | "_plugins/_ism/policies" | "_nodes/ingest") => (200, json!({})),
-            ("GET", path) if path.ends_with("_field_caps") => {
-                (200, json!({ "fields": { "winlog.event_data.Image": {} } }))
-            }
+            ("GET", path) if path.ends_with("_field_caps") => (
+                200,
+                json!({ "fields": { "winlog.event_data.Image": { "keyword": {
+                    "type": "keyword", "searchable": true, "aggregatable": true } } } }),
+            ),
             (_, path) if path.starts_with(".picket-state/_doc") => self.document(request, body),
             (_, path) if path.starts_with(DETECTORS) && self.opensearch => {
                 self.detector(method, &path[DETECTORS.len()..], body)
