@@ -144,7 +144,7 @@ pub(super) fn of_events(data: &Data, span: Span) -> Vec<Piece> {
         categorises: None,
         memory,
     };
-    let mut jobs = vec![
+    let mut jobs = [
         job(
             "population",
             "Images that do more, or touch more registry values, than images do",

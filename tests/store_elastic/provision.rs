@@ -417,16 +417,9 @@ async fn the_role_for_provisioning_is_enough() {
         assert_eq!(step.outcome, Some(Outcome::Done), "{step:?}");
     }
     // The roles themselves: Elasticsearch lets who may, OpenSearch only its administrators.
-    let templates = plan
-        .steps
-        .iter()
-        .filter(|step| step.kind == Kind::IndexTemplate);
-    assert_eq!(
-        templates
-            .filter(|s| s.outcome == Some(Outcome::Done))
-            .count(),
-        5
-    );
+    let of = |kind: Kind| plan.steps.iter().filter(move |step| step.kind == kind);
+    assert!(of(Kind::IndexTemplate).count() > 4);
+    assert!(of(Kind::IndexTemplate).all(|step| step.outcome == Some(Outcome::Done)));
     let roles = server.elastic().await;
     let roles = indices(&roles);
     apply(&roles).await;
