@@ -145,7 +145,8 @@ fn commands(offered: &Offered) -> Piece {
 }
 
 /// Gives each of four values one name, whatever a raw document calls it; a name with a point is that
-/// of a value inside an object, which keeps it.
+/// of a value inside an object, which keeps it. A time as cmd.exe writes it (`2026-11-20  3:22:33,79`)
+/// is brought to two digits and a point.
 const NAMES: &str = "\
 for (def target : params.names.entrySet()) {
   for (String name : target.getValue()) {
@@ -158,7 +159,10 @@ for (def target : params.names.entrySet()) {
     }
   }
 }
-if (ctx['timestamp'] == null && ctx['@timestamp'] != null) { ctx['timestamp'] = ctx['@timestamp']; }";
+if (ctx['timestamp'] == null && ctx['@timestamp'] != null) { ctx['timestamp'] = ctx['@timestamp']; }
+if (ctx['timestamp'] instanceof String) {
+  ctx['timestamp'] = ctx['timestamp'].trim().replace('  ', ' 0').replace(',', '.');
+}";
 
 /// How the word is found that a command begins with: in quotes, or up to what ends it.
 const COMMAND_NAMES: [&str; 2] = [
@@ -187,15 +191,15 @@ fn pipeline(offered: &Offered) -> Piece {
         (
             words,
             json!([
-                "yyyy-MM-dd HH:mm:ss",
-                "yyyy-MM-dd HH:mm:ss.SSS",
-                "yyyy/MM/dd HH:mm:ss",
+                "yyyy-MM-dd HH:mm:ss[.SSS][.SS][.S]",
+                "yyyy/MM/dd HH:mm:ss[.SSS][.SS][.S]",
                 "ISO8601",
             ]),
         ),
     ] {
         steps.push(json!({ "date": {
             "if": when, "field": "timestamp", "target_field": "timestamp", "formats": formats,
+            "on_failure": [failed()],
         } }));
     }
     for field in ["Hostname", "Username", "command"] {
@@ -216,7 +220,7 @@ fn pipeline(offered: &Offered) -> Piece {
         "processors": steps,
         // A document is never lost for what it says.
         "on_failure": [
-            { "append": { "field": "tags", "value": ["picket-cmdlogs-failed"] } },
+            failed(),
         ],
     });
     if offered.server == ServerKind::Elasticsearch {
@@ -230,6 +234,11 @@ fn pipeline(offered: &Offered) -> Piece {
         )
     });
     piece
+}
+
+/// What is done to a document that cannot be normalised.
+fn failed() -> Value {
+    json!({ "append": { "field": "tags", "value": ["picket-cmdlogs-failed"] } })
 }
 
 /// The first processor that the pipeline needs and the cluster does not have.
