@@ -136,6 +136,15 @@ impl Server {
             let path = format!("/{path}/picket-*");
             self.ask(Method::Delete, &path, Value::Null).await;
         }
+        // And the roles that tests of roles made; each kind of server knows one of the paths.
+        if !matches!(self.connection.login, Login::Anonymous) {
+            for path in ["_security/role", "_plugins/_security/api/roles"] {
+                for role in ["picket", "picket-analyst"] {
+                    let path = format!("/{path}/{role}");
+                    self.ask(Method::Delete, &path, Value::Null).await;
+                }
+            }
+        }
         let template = |pattern: &str, template: Value| json!({ "index_patterns": [pattern], "priority": 500, "template": template });
         let shards = json!({ "settings": { "number_of_shards": 3 } });
         let odd = json!({ "mappings": { "enabled": false } });
