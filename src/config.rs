@@ -11,6 +11,7 @@ use crate::problem::Problem;
 use crate::rule::Placeholders;
 use crate::schedule::Schedule;
 use crate::store::{Begin, Sources};
+use crate::sweep::Anomalies;
 
 /// Where `picket.yml` is looked for.
 pub const FILE: &str = "picket.yml";
@@ -38,6 +39,8 @@ pub struct Config {
     pub modules: Option<PathBuf>,
     /// What `%name%` stands for in rules with the modifier `expand`.
     pub placeholders: Placeholders,
+    /// Which results of anomaly jobs are folded in, on a cluster.
+    pub anomalies: Anomalies,
     /// Which `AlertLevel` a rule's level gives.
     pub alert_levels: AlertLevels,
 }
@@ -149,6 +152,7 @@ impl Default for Config {
             blacklist: None,
             modules: None,
             placeholders: Placeholders::default(),
+            anomalies: Anomalies::default(),
             alert_levels: AlertLevels::default(),
         }
     }
@@ -196,6 +200,11 @@ impl Config {
             problems.extend(reader::placeholders(&text, path, &mut self.placeholders));
         }
         Ok(problems)
+    }
+
+    /// What is folded in: on the embedded store there are no jobs.
+    pub fn folded(&self) -> Option<Anomalies> {
+        self.cluster.as_ref().map(|_| self.anomalies.clone())
     }
 
     /// Reads the text of a configuration file. Paths in it are relative to the file's folder.

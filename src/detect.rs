@@ -2,6 +2,7 @@
 //! and makes one [`crate::finding::Verdict`] of what they find on a document. CPU only: no tokio, no I/O, no
 //! printing. A detector that cannot do its work says so as a [`Problem`], never as silence.
 
+pub mod anomaly;
 pub mod blacklist;
 pub mod correlate;
 pub mod judge;

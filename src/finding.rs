@@ -115,11 +115,11 @@ pub enum SecondOpinion {
 /// One detector's hit on one document.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
-    /// `sigma`, `blacklist` or `module`.
+    /// `sigma`, `blacklist`, `module` or `anomaly`.
     pub detector: Arc<str>,
-    /// The rule's `id`, `blacklist:LINE` or the module's name.
+    /// The rule's `id`, `blacklist:LINE`, the module's name or the anomaly job's id.
     pub rule_id: Arc<str>,
-    /// The rule's title, the blacklist's regex or the module's name with its version.
+    /// The rule's title, the blacklist's regex, the module's name with its version or the job's id.
     pub rule: Arc<str>,
     /// How grave the rule is.
     pub level: Level,
@@ -127,7 +127,7 @@ pub struct Finding {
     pub alert_level: AlertLevel,
     /// ATT&CK techniques such as `T1021.002`.
     pub techniques: Arc<[String]>,
-    /// A module's score, 0 to 1.
+    /// A module's score, or that of an anomaly, 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub score: Option<f64>,
     /// What made it speak.
@@ -171,6 +171,8 @@ pub struct Earlier {
     pub rules: Vec<String>,
     /// Names of the modules that hit.
     pub modules: Vec<String>,
+    /// Ids of the anomaly jobs that spoke of it.
+    pub anomalies: Vec<String>,
 }
 
 /// The decision on one document: what a store writes.
@@ -220,7 +222,7 @@ impl Verdict {
     /// Sets what is merged into the document, given what it says now.
     ///
     /// Shape: `{ AlertLevel, picket: { judged, at, level, before, rules: [id], modules: [name],
-    /// score, reason } }`. `picket.level` is Picket's own doing, `picket.before` what stood before
+    /// anomalies: [job], score, reason } }`, `anomalies` where there are any. `picket.level` is Picket's own doing, `picket.before` what stood before
     /// it (left out: 0); `AlertLevel` is never below what stands, unless it is Picket's own and
     /// this verdict takes back. Nothing is written on a document that is ignored, that gets no
     /// level, or that would say nothing new.
@@ -231,9 +233,14 @@ impl Verdict {
         let replaces = self.whole && !earlier.judged.is_empty() && earlier.judged != *self.judged;
         let takes_back =
             self.takes_back && self.whole && standing.picket.is_some() && standing.is_unsettled();
+        // No rule can take back what a job found, which says it once.
+        let lasting = match earlier.anomalies.is_empty() {
+            true => AlertLevel::None,
+            false => standing.level.min(AlertLevel::Suspicious),
+        };
         self.stood = standing.level;
         self.alert_level = match takes_back {
-            true => own.max(earlier.before),
+            true => own.max(earlier.before).max(lasting),
             false => own.max(standing.level),
         };
         let fresh = replaces || takes_back;
@@ -242,8 +249,10 @@ impl Verdict {
             if fresh { &[] } else { &earlier.rules },
         );
         let modules = self.names(&["module"], if takes_back { &[] } else { &earlier.modules });
+        let anomalies = self.names(&["anomaly"], &earlier.anomalies);
         let says_more = rules.iter().any(|r| !earlier.rules.contains(r))
-            || modules.iter().any(|m| !earlier.modules.contains(m));
+            || modules.iter().any(|m| !earlier.modules.contains(m))
+            || anomalies.len() > earlier.anomalies.len();
         let says_less = takes_back
             && (self.alert_level < standing.level
                 || earlier.rules.iter().any(|r| !rules.contains(r))
@@ -254,12 +263,19 @@ impl Verdict {
             self.patch = None;
             return;
         }
-        let level = if fresh { own } else { own.max(earlier.level) };
+        let level = if fresh {
+            own.max(lasting.min(earlier.level))
+        } else {
+            own.max(earlier.level)
+        };
         let before = match standing.picket {
             Some(_) => earlier.before,
             None => standing.level,
         };
-        let picket = self.field(earlier, level, before, rules, modules);
+        let mut picket = self.field(earlier, level, before, rules, modules);
+        if !anomalies.is_empty() {
+            picket.insert("anomalies".into(), anomalies.into());
+        }
         let mut patch = Map::new();
         patch.insert("AlertLevel".into(), u8::from(self.alert_level).into());
         patch.insert("picket".into(), picket.into());

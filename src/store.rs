@@ -24,7 +24,7 @@ use crate::finding::Verdict;
 use crate::problem::Problem;
 
 pub use error::{StoreError, StoreErrorKind};
-pub use sources::Sources;
+pub use sources::{Sources, wildcard};
 
 /// The index that findings are kept in, one document for each judged document.
 pub const FINDINGS_INDEX: &str = "picket-findings";

@@ -3,6 +3,7 @@
 //! takes no input and does not retry: the next activation is the retry.
 
 mod afresh;
+mod anomalies;
 mod correlate;
 mod panel;
 mod report;
@@ -18,10 +19,12 @@ use crate::detect::judge::{Ask, NewEvent};
 use crate::detect::{Judge, Judged};
 use crate::document::Document;
 use crate::finding::Verdict;
+use crate::problem::Problem;
 use crate::store::{
     Begin, Checkpoint, Outcome, Page, Progress, Sources, Store, StoreError, Window,
 };
 
+pub use anomalies::Anomalies;
 pub use correlate::Ledger;
 pub use panel::{Panel, too_many};
 pub use report::SweepReport;
@@ -44,6 +47,8 @@ pub struct Sweep {
     panel: Arc<Mutex<Panel>>,
     /// What takes the panel's place with the next page.
     next_panel: Arc<Mutex<Option<Panel>>>,
+    /// Which results of anomaly jobs are folded in.
+    anomalies: Option<Anomalies>,
     /// The hits of a dry run, which no store keeps.
     ledger: Mutex<Ledger>,
     page: usize,
@@ -89,6 +94,7 @@ impl Sweep {
             again: None,
             panel: Arc::new(Mutex::new(Panel::new(judge, threads))),
             next_panel: Arc::default(),
+            anomalies: None,
             ledger: Mutex::default(),
             page: PAGE,
             dry_run: false,
@@ -120,6 +126,13 @@ impl Sweep {
     #[must_use]
     pub fn dry(mut self, dry_run: bool) -> Self {
         self.dry_run = dry_run;
+        self
+    }
+
+    /// The same, folding in what anomaly jobs found.
+    #[must_use]
+    pub fn folding(mut self, anomalies: Option<Anomalies>) -> Self {
+        self.anomalies = anomalies;
         self
     }
 
@@ -205,6 +218,10 @@ impl Sweep {
             };
         }
         report.problems(page.problems);
+        // What jobs say elsewhere is no reason to lose what was judged here.
+        if let Err(error) = self.fold(report, stop, tell).await {
+            report.problems(vec![Problem::new("anomalies", error.to_string())]);
+        }
         report.end();
         if !self.dry_run {
             self.commit(&mut progress, report).await?;

@@ -2,6 +2,7 @@
 //! to a feed. `tests/servers/all` runs it on each kind of server; without `PICKET_TEST_ELASTIC_URL`
 //! it is skipped. Everything on that server is deleted.
 
+mod anomalies;
 mod command;
 mod connection;
 pub(crate) mod home;

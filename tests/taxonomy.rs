@@ -209,7 +209,7 @@ fn what_was_judged_before_is_read() {
     let standing = read(&fields(), &shape("cmdlogs"), |event| {
         event.standing().clone()
     });
-    insta::assert_snapshot!(serde_json::to_string(&standing).unwrap(), @r#"{"level":1,"ignored":false,"picket":{"judged":"0f1e","level":1,"before":0,"rules":["r1","r2"],"modules":["lateral-commands"]}}"#);
+    insta::assert_snapshot!(serde_json::to_string(&standing).unwrap(), @r#"{"level":1,"ignored":false,"picket":{"judged":"0f1e","level":1,"before":0,"rules":["r1","r2"],"modules":["lateral-commands"],"anomalies":[]}}"#);
     for (source, ignored) in [
         (r#"{"Ignore":1}"#, true),
         (r#"{"Ignore":"1"}"#, true),

@@ -8,6 +8,7 @@
     reason = "helpers of tests fail and speak as tests do"
 )]
 
+mod anomalies;
 mod cli;
 mod correlations;
 mod elastic_faults;

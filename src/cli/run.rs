@@ -52,6 +52,7 @@ pub fn run(args: &Args, config: Config) -> Result<Exit, Failure> {
         let mut tasks = tokio::task::JoinSet::new();
         let watched = reload::Watched::new(&config, &arsenal);
         let mut sweeps = Vec::new();
+        let folded = config.folded();
         for entry in config.sweeps {
             let sweep = Sweep::new(
                 &entry.name,
@@ -60,7 +61,8 @@ pub fn run(args: &Args, config: Config) -> Result<Exit, Failure> {
                 &arsenal.judge,
                 sweep::threads(),
             )
-            .beginning(entry.begin);
+            .beginning(entry.begin)
+            .folding(folded.clone());
             let sweep = Arc::new(sweep);
             sweeps.push(Arc::clone(&sweep));
             tasks.spawn(scheduled(
@@ -112,6 +114,7 @@ async fn activate(sweep: &Sweep, stop: &AtomicBool) {
                 written = report.written,
                 conflicts = report.conflicts,
                 rejected = report.rejected,
+                anomalies = report.anomalies,
                 took_ms = report.took,
                 "swept"
             );

@@ -97,6 +97,7 @@ pub fn run(args: &Args, config: Config, output: Output) -> Result<Exit, Failure>
             threads(),
         )
         .beginning(begin.clone())
+        .folding(config.folded())
         .dry(args.dry_run);
         if let Some(from) = again {
             sweep = sweep.again(from);
@@ -236,6 +237,11 @@ pub fn summary(report: &SweepReport) -> String {
         (report.taken_back, "levels taken back"),
         (report.conflicts, "changed meanwhile (they come again)"),
         (report.rejected, "refused by the store (findings are kept)"),
+        (report.anomalies, "folded in from anomaly jobs"),
+        (
+            report.unplaced,
+            "of anomaly jobs that speak of no document here",
+        ),
         (report.disputed, "findings that sigma-rust sees otherwise"),
         (report.more_problems, "further problems"),
     ];

@@ -1,6 +1,7 @@
 //! Reads the text of `picket.yml` into a [`Config`], collecting every problem. Holds no defaults:
 //! what the file does not say stays as [`Config::default`] has it.
 
+mod anomalies;
 mod cluster;
 
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use crate::rule::yaml::{self, Entry, Node, Value};
 use crate::schedule::Schedule;
 use crate::store::{Begin, Sources};
 
-const TOP: [&str; 9] = [
+const TOP: [&str; 10] = [
     "store",
     "kibana",
     "sources",
@@ -22,6 +23,7 @@ const TOP: [&str; 9] = [
     "blacklist",
     "modules",
     "placeholders",
+    "anomalies",
     "alert_levels",
 ];
 
@@ -134,6 +136,7 @@ impl Reader<'_> {
                 }
                 "blacklist" => config.blacklist = self.path(node, "blacklist"),
                 "placeholders" => self.placeholders(node, &mut config.placeholders),
+                "anomalies" => anomalies::read(self, node, &mut config.anomalies),
                 "modules" => config.modules = self.path(node, "modules"),
                 _ => self.alert_levels(node, config),
             }

@@ -170,7 +170,7 @@ impl Judged {
         }
     }
 
-    /// Adds what a correlation found on a document that was read before, of which that is known.
+    /// Adds what a correlation or an anomaly job found on a document that was read before, of which that is known.
     /// On one that a person ignores nothing is found.
     pub fn found(&mut self, document: &DocumentId, draft: &Draft, finding: Finding) {
         if !draft.standing.ignored {
@@ -180,6 +180,16 @@ impl Judged {
                 .or_insert_with(|| draft.clone());
             draft.push(finding);
         }
+    }
+
+    /// On how many documents something was found.
+    pub fn len(&self) -> usize {
+        self.drafts.len()
+    }
+
+    /// Whether nothing was found.
+    pub fn is_empty(&self) -> bool {
+        self.drafts.is_empty()
     }
 
     /// One verdict for each document on which something was found, in the order of their ids.

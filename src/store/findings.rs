@@ -13,6 +13,9 @@ use crate::hex::hex;
 /// What findings of WASM modules say of their detector.
 const MODULE: &str = "module";
 
+/// What no rule can take back.
+const ANOMALY: &str = "anomaly";
+
 /// All that was found on one document.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -82,9 +85,14 @@ impl Record {
             }
             // What a window said is no part of the document's own judgement.
             Some(before) if !verdict.takes_back => {
-                record.keep(&before.findings, |finding| *finding.detector == *MODULE);
+                record.keep(&before.findings, |finding| {
+                    [MODULE, ANOMALY].contains(&&*finding.detector)
+                });
             }
-            _ => {}
+            Some(before) => {
+                record.keep(&before.findings, |finding| *finding.detector == *ANOMALY);
+            }
+            None => {}
         }
         record.summarise();
         match before {

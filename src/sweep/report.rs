@@ -41,6 +41,10 @@ pub struct SweepReport {
     pub conflicts: u64,
     /// Verdicts that the store refused; their findings are kept.
     pub rejected: u64,
+    /// Results of anomaly jobs whose documents bear their finding.
+    pub anomalies: u64,
+    /// Results of anomaly jobs that speak of no document of the sweep.
+    pub unplaced: u64,
     /// Findings that sigma-rust sees otherwise.
     pub disputed: u64,
     /// Whether it was asked to end before the feed was at rest.

@@ -324,6 +324,10 @@ impl Walk<'_, '_> {
                 let module = value.text.to_owned();
                 self.picket().modules.push(module);
             }
+            Part::Anomalies => {
+                let job = value.text.to_owned();
+                self.picket().anomalies.push(job);
+            }
         }
     }
 

@@ -75,6 +75,8 @@ pub(super) enum Part {
     Rules,
     /// `picket.modules`.
     Modules,
+    /// `picket.anomalies`.
+    Anomalies,
 }
 
 /// What a value is for.

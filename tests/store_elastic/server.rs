@@ -125,7 +125,9 @@ impl Server {
         for index in indices.as_array().unwrap() {
             let index = index["index"].as_str().unwrap();
             assert!(!index.starts_with(".ds-logs-stream"), "take a new server");
-            let own = [".picket", ".hidden"].iter().any(|o| index.starts_with(o));
+            let own = [".picket", ".hidden", ".ml-anomalies"]
+                .iter()
+                .any(|o| index.starts_with(o));
             if own || !index.starts_with('.') {
                 let path = format!("/{index}?ignore_unavailable=true");
                 self.delete(&path).await;

@@ -7,6 +7,7 @@
 use serde_json::{Value, json};
 
 use super::{Kind, STATE_INDEX, SWEEPS_INDEX};
+use crate::store::sources::RESULTS;
 use crate::store::{FINDINGS_INDEX, HITS_INDEX};
 
 /// A role: the request that makes it.
@@ -177,6 +178,10 @@ fn elasticsearch(sources: &[String]) -> Value {
                     "create_index",
                 ],
             },
+            {
+                "names": RESULTS,
+                "privileges": ["read", "view_index_metadata", "monitor", "maintenance"],
+            },
         ],
     })
 }
@@ -211,6 +216,13 @@ fn opensearch(sources: &[String]) -> Value {
             {
                 "index_patterns": [FINDINGS_INDEX, STATE_INDEX, HITS_INDEX, SWEEPS_INDEX],
                 "allowed_actions": own,
+            },
+            {
+                "index_patterns": RESULTS,
+                "allowed_actions": [
+                    "indices:data/read/*", "indices:admin/refresh*", "indices:monitor/stats",
+                    "indices:monitor/settings/get",
+                ],
             },
         ],
     })

@@ -301,4 +301,5 @@ pub(super) const PARTS: &[(&str, Part)] = &[
     ("picket.before", Part::LevelBefore),
     ("picket.rules", Part::Rules),
     ("picket.modules", Part::Modules),
+    ("picket.anomalies", Part::Anomalies),
 ];
