@@ -2,10 +2,12 @@
 //! bodies that these must refuse, so that one knows that they look. Runs where
 //! `PICKET_TEST_PARSERS` is set: it needs Java and Maven (`tests/servers/parsers/parse`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
+use picket::provision::kibana::search::panels;
+use picket::provision::kibana::{Shape, Target, dashboards};
 use picket::provision::{Body, bodies};
 use serde_json::{Value, json};
 
@@ -45,6 +47,33 @@ fn parse(version: &str, folder: &Path, bodies: &[Body]) -> Option<Vec<(String, O
     let said: Vec<_> = said.collect();
     assert_eq!(said.len(), bodies.len(), "{text}");
     Some(said)
+}
+
+/// The search of every panel of every dashboard, for each shape of events and each target.
+fn searches() -> Vec<Body> {
+    let mut bodies = BTreeMap::new();
+    for target in Target::ALL {
+        for shape in Shape::ALL {
+            let objects = dashboards(target, &[shape]).unwrap();
+            for board in objects.iter().filter(|object| object.kind == "dashboard") {
+                let panels = panels(&objects, &board.id, (0, 86_400_000)).unwrap();
+                for (number, panel) in panels.into_iter().enumerate() {
+                    if let Some(search) = panel.asks {
+                        let name = format!("{}-{number}", board.id);
+                        bodies.insert(search.body.to_string(), (name, search.body));
+                    }
+                }
+            }
+        }
+    }
+    let bodies = bodies.into_values().enumerate();
+    bodies
+        .map(|(number, (name, body))| Body {
+            kind: "search",
+            name: format!("{name}-{number}"),
+            body,
+        })
+        .collect()
 }
 
 /// Bodies of ours with one thing wrong each.
@@ -215,9 +244,12 @@ fn elasticsearch_takes_every_body_and_refuses_what_is_wrong_with_it() {
         );
         return;
     }
-    let (good, wrong) = (bodies(), wrong());
+    let (mut good, wrong) = (bodies(), wrong());
+    let searches = searches();
+    assert!(searches.len() > 50, "{}", searches.len());
+    good.extend(searches);
     let kinds: BTreeSet<&str> = good.iter().map(|body| body.kind).collect();
-    assert_eq!(kinds.len(), 9, "{kinds:?}");
+    assert_eq!(kinds.len(), 10, "{kinds:?}");
     let all = [&good[..], &wrong].concat();
     for version in VERSIONS {
         let folder = tempfile::tempdir().unwrap();
