@@ -69,7 +69,7 @@ impl Detector for Word {
 
 /// Speaks of a host's commands once there are three within an hour.
 #[derive(Clone)]
-struct Three;
+pub(crate) struct Three;
 
 impl Detector for Three {
     fn name(&self) -> &str {

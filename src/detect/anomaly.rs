@@ -273,19 +273,19 @@ impl Anomaly {
 
     /// What is unusual, for people.
     fn sentence(&self) -> String {
-        let mut text = self.what.clone();
-        match (self.actual, self.typical) {
+        // What a cut line shows comes first.
+        let mut text = match (self.actual, self.typical) {
             (Some(actual), Some(typical)) => {
                 let change = change(&self.what, actual, typical);
-                text += &format!(
-                    ": {change} (actual {}, typical {})",
-                    short(actual),
-                    short(typical)
-                );
+                let (actual, typical) = (short(actual), short(typical));
+                format!(
+                    "{change} (actual {actual}, typical {typical}): {}",
+                    self.what
+                )
             }
-            (Some(actual), None) => text += &format!(": {}", short(actual)),
-            _ => {}
-        }
+            (Some(actual), None) => format!("{}: {}", short(actual), self.what),
+            _ => self.what.clone(),
+        };
         if let Some((start, end)) = self.bucket
             && let Some(time) = chrono::DateTime::from_timestamp_millis(start)
         {
@@ -485,8 +485,8 @@ mod tests {
         let finding = anomaly.finding();
         assert_eq!(
             finding.evidence[0].value,
-            "count by Image.keyword partitioned by TargetObject.keyword: 54x higher (actual 59, \
-             typical 1.1) in the 15 s from 2020-05-02T04:14:40Z"
+            "54x higher (actual 59, typical 1.1): count by Image.keyword partitioned by \
+             TargetObject.keyword in the 15 s from 2020-05-02T04:14:40Z"
         );
         assert_eq!(finding.score, Some(0.931));
         assert_eq!(finding.alert_level, AlertLevel::Suspicious);
@@ -565,7 +565,7 @@ mod tests {
         assert!(
             anomaly.finding().evidence[0]
                 .value
-                .starts_with("events: 54x higher")
+                .starts_with("54x higher (actual 59, typical 1.1): events in")
         );
 
         let row = json!({

@@ -183,13 +183,8 @@ impl Judged {
     }
 
     /// On how many documents something was found.
-    pub fn len(&self) -> usize {
+    pub fn documents(&self) -> usize {
         self.drafts.len()
-    }
-
-    /// Whether nothing was found.
-    pub fn is_empty(&self) -> bool {
-        self.drafts.is_empty()
     }
 
     /// One verdict for each document on which something was found, in the order of their ids.
@@ -400,11 +395,12 @@ fn note_asks(
     };
     for event in events {
         // A document that bears our mark came before: what we wrote ourselves asks for nothing.
+        // One that an anomaly job spoke of may never have been read.
         let ours = event
             .standing()
             .picket
             .as_ref()
-            .is_some_and(|p| p.judged.is_empty());
+            .is_some_and(|p| p.judged.is_empty() && p.anomalies.is_empty());
         if ours && !takes_back || !detector.wants(event) {
             continue;
         }

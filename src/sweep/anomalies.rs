@@ -118,7 +118,7 @@ impl Sweep {
                         0 => report.unplaced += 1,
                         _ => report.anomalies += 1,
                     }
-                    if judged.len() >= MAX_PENDING {
+                    if judged.documents() >= MAX_PENDING {
                         self.settle(&mut judged, report, tell).await?;
                     }
                 }

@@ -74,7 +74,7 @@ async fn a_sweep_says_what_was_folded() {
     for part in [
         "1 finding; set AlertLevel 2 on 0 documents and 1 on 1",
         "1 folded in from anomaly jobs",
-        "count: more than 100x higher (actual 900, typical 2)",
+        "more than 100x higher (actual 900, typical 2): count",
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
