@@ -40,7 +40,8 @@ pub struct Record<'a> {
     /// Which of the file: `EventRecordID` in `.evtx`; the line, counted from 1, where each line is
     /// a record; the object's number, counted from 1, in an array and in pretty-printed JSON.
     pub number: u64,
-    /// A JSON object: checked, so that every JSON parser can read it.
+    /// A JSON object: checked, so that every JSON parser can read it, unless
+    /// [`Inputs::leaving_lines`].
     pub source: &'a str,
 }
 
@@ -73,6 +74,7 @@ pub struct InputFile {
     pub bytes: u64,
     /// The host of command histories that do not say theirs.
     host: Option<Arc<str>>,
+    leaves_lines: bool,
 }
 
 /// All files that the given paths lead to, in a fixed order.
@@ -94,6 +96,7 @@ impl Inputs {
                     path: path.clone(),
                     bytes: 0,
                     host: None,
+                    leaves_lines: false,
                 }),
                 Ok(metadata) if metadata.is_dir() => {
                     inputs.find_in(path, &mut problems);
@@ -107,6 +110,7 @@ impl Inputs {
                     path: path.clone(),
                     bytes: metadata.len(),
                     host: None,
+                    leaves_lines: false,
                 }),
                 Err(error) => problems.push(unopened(path, &error)),
             }
@@ -122,6 +126,7 @@ impl Inputs {
                         bytes: entry.metadata().map_or(0, |metadata| metadata.len()),
                         path: entry.into_path(),
                         host: None,
+                        leaves_lines: false,
                     });
                 }
                 Ok(_) => {}
@@ -139,6 +144,16 @@ impl Inputs {
         let host: Arc<str> = host.into();
         for file in &mut self.files {
             file.host = Some(Arc::clone(&host));
+        }
+        self
+    }
+
+    /// The same; where each line is an object it is handed over as it stands, to be checked by who
+    /// reads it.
+    #[must_use]
+    pub fn leaving_lines(mut self) -> Self {
+        for file in &mut self.files {
+            file.leaves_lines = true;
         }
         self
     }
@@ -176,6 +191,7 @@ impl InputFile {
         let mut sink = Sink {
             file: &name,
             host: self.host.as_deref(),
+            leaves_lines: self.leaves_lines,
             progress,
             unreadable: 0,
             each,
@@ -251,13 +267,16 @@ struct Sink<'a> {
     file: &'a str,
     /// The host of command histories that do not say theirs.
     host: Option<&'a str>,
+    /// Lines are handed over unchecked.
+    leaves_lines: bool,
     progress: &'a Progress,
     unreadable: u64,
     each: &'a mut dyn FnMut(Item<'_>) -> ControlFlow<()>,
 }
 
 impl Sink<'_> {
-    /// Hands over an object that `json::check` has seen, or that we wrote ourselves.
+    /// Hands over an object that `json::check` has seen, that we wrote ourselves, or that its reader
+    /// will check.
     fn record(&mut self, number: u64, source: &str) -> ControlFlow<()> {
         self.progress.records.fetch_add(1, Ordering::Relaxed);
         (self.each)(Item::Record(Record {

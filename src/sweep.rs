@@ -382,7 +382,7 @@ impl Sweep {
         } else {
             afresh::apply(&*self.store, &mut verdicts).await?
         };
-        let problems = std::mem::take(&mut judged.problems);
+        let problems = judged.take_problems();
         report.add(&judged.counts, problems, &verdicts, &outcomes);
         if self.again.is_none() {
             progress.at = settled.next;

@@ -74,7 +74,6 @@ impl FieldId {
 pub struct Fields {
     names: Vec<Box<str>>,
     ids: FxHashMap<Box<str>, FieldId>,
-    all_values: bool,
 }
 
 impl Default for Fields {
@@ -82,7 +81,6 @@ impl Default for Fields {
         let mut fields = Self {
             names: Vec::new(),
             ids: FxHashMap::default(),
-            all_values: false,
         };
         for name in FieldId::WELL_KNOWN {
             fields.intern(name);
@@ -127,16 +125,5 @@ impl Fields {
     /// Never: the well-known fields are always there.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
-    }
-
-    /// Asks that readers keep the values of all other fields too: a rule has keywords, which are
-    /// looked for in every value.
-    pub fn keep_all_values(&mut self) {
-        self.all_values = true;
-    }
-
-    /// Whether the values of all fields are kept.
-    pub fn keeps_all_values(&self) -> bool {
-        self.all_values
     }
 }

@@ -4,7 +4,7 @@
 mod baseline;
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Write;
+use std::io::{BufWriter, Write, stdout};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,6 +32,8 @@ use crate::sweep::{Ledger, Panel, too_many};
 
 /// Documents that are judged at a time.
 const BATCH: usize = 1_024;
+/// So many unreadable lines are kept to be named.
+const UNREADABLE: usize = 20;
 
 /// What may be said after `picket scan`.
 #[derive(Debug, clap::Args)]
@@ -85,7 +87,7 @@ pub fn run(args: &Args, mut config: Config, output: Output) -> Result<Exit, Fail
     if args.baseline {
         arsenal.judge = arsenal.judge.afresh();
     }
-    let inputs = super::load::inputs(&args.files)?;
+    let inputs = super::load::inputs(&args.files)?.leaving_lines();
     let begun = Instant::now();
     let mut scan = Scan::new(&arsenal, output, args.all);
     scan.baseline = args.baseline.then(Baseline::default);
@@ -93,7 +95,7 @@ pub fn run(args: &Args, mut config: Config, output: Output) -> Result<Exit, Fail
         super::rules::stored::read(&config, args.since, |page| scan.batch(page))?;
     }
     let progress = Progress::default();
-    let problems = std::thread::scope(|scope| {
+    let mut problems = std::thread::scope(|scope| {
         let (batches, received) = sync_channel(2);
         let (inputs, progress) = (&inputs, &progress);
         let reading = scope.spawn(move || read(inputs, progress, &batches));
@@ -109,7 +111,8 @@ pub fn run(args: &Args, mut config: Config, output: Output) -> Result<Exit, Fail
             .map_err(|_| Failure::outside("reading broke down; this is a bug, please report it"))
     })?;
     scan.finish()?;
-    let unreadable = progress.unreadable.load(Ordering::Relaxed);
+    problems.append(&mut scan.unreadable);
+    let unreadable = progress.unreadable.load(Ordering::Relaxed) + scan.counts.unreadable;
     super::load::warn(&problems, unreadable, "could not be read");
     if let Some(baseline) = &scan.baseline {
         baseline.print(output, arsenal.rules, scan.counts.documents)?;
@@ -169,6 +172,8 @@ struct Scan {
     findings: u64,
     alerts: u64,
     problems: Vec<Problem>,
+    /// The first lines that are no JSON objects.
+    unreadable: Vec<Problem>,
     histories: BTreeMap<Ask, (Vec<NewEvent>, Vec<Document>)>,
     /// Hits of correlations, and what verdicts on their documents are made of.
     ledger: Ledger,
@@ -190,6 +195,7 @@ impl Scan {
             findings: 0,
             alerts: 0,
             problems: Vec::new(),
+            unreadable: Vec::new(),
             histories: BTreeMap::new(),
             ledger: Ledger::default(),
             drafts: HashMap::new(),
@@ -204,6 +210,14 @@ impl Scan {
         let mut judged = self.panel.page(documents);
         self.counts.add(&judged.counts);
         self.problems.append(&mut judged.problems);
+        for (document, error) in judged.unreadable.drain(..) {
+            if self.unreadable.len() < UNREADABLE {
+                let problem = Problem::new(&*document.index, format!("is {error}"));
+                let line = document.id.parse();
+                self.unreadable
+                    .push(line.map_or(problem.clone(), |line| problem.at(line)));
+            }
+        }
         if !judged.asks.is_empty() {
             let known: HashMap<&DocumentId, &Document> =
                 documents.iter().map(|d| (&d.id, d)).collect();
@@ -242,7 +256,8 @@ impl Scan {
     }
 
     fn show(&mut self, verdicts: &[Verdict]) -> Result<(), Failure> {
-        let mut out = anstream::stdout().lock();
+        // JSON has no escape sequences that would have to be taken out.
+        let mut out = BufWriter::new(stdout().lock());
         for verdict in verdicts {
             self.findings += verdict.findings.len() as u64;
             let is_alert = (verdict.findings.iter()).any(|f| f.alert_level > AlertLevel::None);
@@ -266,6 +281,7 @@ impl Scan {
                 }
             }
         }
+        out.flush()?;
         Ok(())
     }
 
@@ -278,7 +294,7 @@ impl Scan {
                 self.problems.push(too_many(&ask));
             }
             let mut judged = self.panel.window(&ask, &new, &history);
-            self.problems.append(&mut judged.problems);
+            self.problems.append(&mut judged.take_problems());
             let verdicts = judged.verdicts(&self.panel.digest(), 0);
             self.show(&verdicts)?;
         }
@@ -308,7 +324,7 @@ fn summary(scan: &Scan, unreadable: u64, arsenal: &Arsenal, took: i64) {
     );
     for (number, what) in [
         (scan.counts.unrecognised, "in no known shape"),
-        (unreadable + scan.counts.unreadable, "unreadable"),
+        (unreadable, "unreadable"),
     ] {
         if number > 0 {
             line += &format!("; {} {what}", text::number(number));

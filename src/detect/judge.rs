@@ -2,8 +2,12 @@
 //! each. Reads each document once, passes by what is settled, and keeps no state between calls
 //! but buffers. Never reads or writes a store: the windows that modules ask for are handed in.
 
+mod counts;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+pub use counts::Counts;
 
 use super::correlate::{Correlator, Hit};
 use super::{Detector, Detectors, Inspection};
@@ -11,7 +15,7 @@ use crate::document::{Document, DocumentId, Scope, Version};
 use crate::finding::{Finding, Standing, Verdict};
 use crate::problem::Problem;
 use crate::taxonomy::log_source::Origin;
-use crate::taxonomy::{Event, FieldId, Reader, Slots};
+use crate::taxonomy::{Event, FieldId, ReadError, Reader, Slots};
 
 /// How many documents detectors see at a time: enough for a module's batch, few enough to stay in
 /// the processor's cache.
@@ -24,44 +28,11 @@ const WINDOW_STEP: i64 = 15 * 60 * 1000;
 /// All detectors, for one thread.
 pub struct Judge {
     detectors: Vec<Box<dyn Detector>>,
-    reader: Arc<Reader>,
+    reader: Reader,
     digest: Arc<str>,
     correlator: Arc<Correlator>,
     takes_back: bool,
     slots: Vec<Slots>,
-}
-
-/// What a page held, in numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-pub struct Counts {
-    /// Documents read.
-    pub documents: u64,
-    /// Those with `Ignore` 1.
-    pub ignored: u64,
-    /// Those that the same rules, blacklist and modules have judged before.
-    pub judged_before: u64,
-    /// Those in no shape that is known: only rules without a log source see them.
-    pub unrecognised: u64,
-    /// Those that are no JSON object.
-    pub unreadable: u64,
-}
-
-impl Counts {
-    /// Documents that were put before the detectors.
-    pub fn judged(&self) -> u64 {
-        self.documents
-            .saturating_sub(self.ignored + self.judged_before + self.unreadable)
-    }
-
-    /// Adds another page's numbers.
-    pub fn add(&mut self, other: &Self) {
-        self.documents += other.documents;
-        self.ignored += other.ignored;
-        self.judged_before += other.judged_before;
-        self.unrecognised += other.unrecognised;
-        self.unreadable += other.unreadable;
-    }
 }
 
 /// A detector's wish to see the history of an entity around some new events.
@@ -94,6 +65,8 @@ pub struct Judged {
     drafts: BTreeMap<DocumentId, Draft>,
     /// What went wrong.
     pub problems: Vec<Problem>,
+    /// Documents that are no JSON objects, and why.
+    pub unreadable: Vec<(DocumentId, ReadError)>,
     /// What was read.
     pub counts: Counts,
     /// Whose windows are wanted, and because of which new events.
@@ -163,11 +136,23 @@ impl Judged {
             }
         }
         self.problems.extend(other.problems);
+        self.unreadable.extend(other.unreadable);
         self.counts.add(&other.counts);
         self.hits.extend(other.hits);
         for (ask, new) in other.asks {
             self.asks.entry(ask).or_default().extend(new);
         }
+    }
+
+    /// All that went wrong; unreadable documents are named by index and id.
+    pub fn take_problems(&mut self) -> Vec<Problem> {
+        let mut problems = std::mem::take(&mut self.problems);
+        let unreadable = std::mem::take(&mut self.unreadable).into_iter();
+        problems.extend(unreadable.map(|(document, error)| {
+            let place = format!("{}/{}", document.index, document.id);
+            Problem::new(place, error.to_string())
+        }));
+        problems
     }
 
     /// Adds what a correlation or an anomaly job found on a document that was read before, of which that is known.
@@ -222,7 +207,7 @@ impl Judge {
     /// A judge with all that was loaded.
     pub fn new(detectors: Detectors) -> Self {
         Self {
-            reader: Arc::new(Reader::new(&detectors.fields)),
+            reader: Reader::new(&detectors.fields),
             detectors: detectors.set,
             digest: detectors.digest,
             correlator: Arc::default(),
@@ -236,7 +221,7 @@ impl Judge {
     pub fn fork(&self) -> Self {
         Self {
             detectors: self.detectors.iter().map(|d| d.fork()).collect(),
-            reader: Arc::clone(&self.reader),
+            reader: self.reader.clone(),
             digest: Arc::clone(&self.digest),
             correlator: Arc::clone(&self.correlator),
             takes_back: self.takes_back,
@@ -377,8 +362,7 @@ fn read_all(reader: &Reader, slots: &mut Vec<Slots>, documents: &[Document], jud
         if let Err(error) = reader.read(&document.source, slots) {
             slots.clear();
             judged.counts.unreadable += 1;
-            let place = format!("{}/{}", document.id.index, document.id.id);
-            judged.problems.push(Problem::new(place, error.to_string()));
+            judged.unreadable.push((document.id.clone(), error));
         }
     }
 }

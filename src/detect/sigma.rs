@@ -10,15 +10,16 @@ pub mod explain;
 mod index;
 mod learn;
 mod pivot;
+mod program;
 pub mod reach;
+mod routes;
 mod scratch;
 mod second;
 mod seen;
+mod sieve;
 mod words;
 
-use std::collections::hash_map::Entry;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use rustc_hash::FxHashMap;
 
@@ -27,10 +28,11 @@ use super::{Detector, Inspection};
 use crate::alert::AlertLevels;
 use crate::finding::{Finding, SecondOpinion};
 use crate::rule::{Rule, RuleSet};
-use crate::taxonomy::{Event, FieldId, Fields, LogSource, Route};
+use crate::taxonomy::{Event, FieldId, Fields, Route};
 use index::Index;
 use learn::{Lesson, Pace};
-use pivot::Needle;
+use program::Program;
+use routes::{Group, Routed, Routes, says_event_id};
 use scratch::{Asked, Finders, Scratch, finders};
 use second::Second;
 use seen::{Known, Seen};
@@ -47,27 +49,12 @@ pub struct SigmaDetector {
     scratch: Scratch,
     /// Which rules held for an event that said the same.
     seen: Seen,
+    /// What the second engine said of a rule and an event that said the same.
+    opinions: Seen,
     hits: Vec<u32>,
     /// What was seen of the events of each index, by its number.
     lessons: FxHashMap<u64, Lesson>,
     pace: Pace,
-}
-
-/// The rules for a route.
-struct Routed {
-    /// Unlike that of any other.
-    number: u64,
-    /// All of them.
-    rules: Box<[u32]>,
-    /// Whether their pivots were chosen by what was seen.
-    is_learnt: bool,
-    /// Those that ask for fields only.
-    plain_rules: Vec<u32>,
-    plain: Index,
-    /// All the fields that these ask for: what decides which of them hold.
-    asked: Vec<FieldId>,
-    /// Those that ask for keywords too.
-    worded: Arc<Index>,
 }
 
 /// What all threads share.
@@ -77,17 +64,9 @@ struct Shared {
     levels: AlertLevels,
     names: Vec<Box<str>>,
     name: Arc<str>,
-    pivots: Vec<Option<Vec<Needle>>>,
-    /// All the fields that each rule asks for; `None` if it has keywords, which may be anywhere.
-    asked: Vec<Option<Vec<FieldId>>>,
-    /// The event ids that each rule can hold for, if it says.
-    event_ids: Vec<Option<Vec<u32>>>,
-    /// The rules of each log source.
-    sources: Vec<(LogSource, Vec<u32>)>,
-    /// One index for all routes that are put to the same rules.
-    routed: Mutex<FxHashMap<Box<[u32]>, Arc<Routed>>>,
-    /// How many numbers were given to indices.
-    numbers: AtomicU64,
+    routes: Routes,
+    /// The condition of each rule, made when it is asked first.
+    programs: Vec<OnceLock<Program>>,
     second: Second,
     /// What looks for the texts of the atoms.
     finders: Finders,
@@ -97,43 +76,16 @@ impl SigmaDetector {
     /// A detector for those rules, which were loaded with those fields. `levels` says what a
     /// finding asks for on its document.
     pub fn new(rules: Arc<RuleSet>, fields: &Fields, levels: AlertLevels) -> Self {
-        let mut sources: Vec<(LogSource, Vec<u32>)> = Vec::new();
-        let mut numbers: FxHashMap<&LogSource, usize> = FxHashMap::default();
-        for (rule, number) in rules.rules.iter().zip(0u32..) {
-            let at = *numbers.entry(&rule.log_source).or_insert(sources.len());
-            if at == sources.len() {
-                sources.push((rule.log_source.clone(), Vec::new()));
-            }
-            if let Some((_, of_source)) = sources.get_mut(at) {
-                of_source.push(number);
-            }
-        }
         let names = (0..u16::try_from(fields.len()).unwrap_or(u16::MAX))
             .map(|number| fields.name(FieldId(number)).into())
             .collect();
-        let pivots = rules
-            .rules
-            .iter()
-            .map(|rule| pivot::pivot(rule, &rules.atoms));
-        let event_ids = rules
-            .rules
-            .iter()
-            .map(|rule| pivot::event_ids(rule, &rules.atoms));
-        let asked = rules
-            .rules
-            .iter()
-            .map(|rule| pivot::asked(rule, &rules.atoms));
         let shared = Shared {
             correlator: Arc::new(Correlator::new(&rules, levels)),
             levels,
             names,
             name: "sigma".into(),
-            pivots: pivots.collect(),
-            asked: asked.collect(),
-            event_ids: event_ids.collect(),
-            sources,
-            routed: Mutex::default(),
-            numbers: AtomicU64::new(0),
+            routes: Routes::new(Arc::clone(&rules)),
+            programs: rules.rules.iter().map(|_| OnceLock::new()).collect(),
             second: Second::new(rules.rules.len()),
             finders: finders(&rules.atoms),
             rules,
@@ -157,6 +109,7 @@ impl SigmaDetector {
             routes: FxHashMap::default(),
             scratch,
             seen: Seen::default(),
+            opinions: Seen::default(),
             hits: Vec::new(),
             lessons: FxHashMap::default(),
             pace: Pace::default(),
@@ -173,70 +126,55 @@ impl SigmaDetector {
 
     /// The rules that hold for the event, as positions in [`RuleSet::rules`], ascending.
     pub fn hits(&mut self, event: &Event<'_>) -> &[u32] {
-        let routed = self.routed(event);
-        self.scratch.begin();
-        self.hits.clear();
-        let mut seen = std::mem::take(&mut self.seen);
-        match seen.event(routed.number, &routed.asked, event) {
-            Known::Rules(hits) => self.hits.extend(hits),
-            Known::Nothing(slot) => {
-                self.find_and_learn(event, &routed);
-                self.hits.iter().for_each(|hit| slot.push(*hit));
+        if self.routes.len() >= MAX_ROUTES {
+            self.routes.clear();
+        }
+        let (shared, key) = (&*self.shared, key(event));
+        let routed: &Arc<Routed> = self.routes.entry(key).or_insert_with(|| shared.routed(key));
+        let mut walk = Walk {
+            shared,
+            event,
+            scratch: &mut self.scratch,
+            hits: &mut self.hits,
+        };
+        walk.begin();
+        let mut over = None;
+        for group in &routed.plain {
+            let before = walk.hits.len();
+            match self.seen.event(group.number, &group.asked, event) {
+                Known::Rules(hits) => walk.hits.extend(hits),
+                known => {
+                    let lessons = (!routed.is_learnt).then_some(&mut self.lessons);
+                    over = walk.find_and_learn(group, lessons, self.pace).or(over);
+                    if let Known::Nothing(slot) = known {
+                        walk.hits
+                            .iter()
+                            .skip(before)
+                            .for_each(|hit| slot.push(*hit));
+                    }
+                }
             }
-            Known::TooLong => self.find_and_learn(event, &routed),
         }
-        self.seen = seen;
-        self.find(event, &routed.worded);
-        self.hits.sort_unstable();
-        &self.hits
-    }
-
-    /// Adds those that ask for fields only and hold.
-    fn find_and_learn(&mut self, event: &Event<'_>, routed: &Arc<Routed>) {
-        routed.plain.wake(event, &mut self.scratch);
-        let candidates = self.scratch.take_candidates();
-        if !routed.is_learnt {
-            self.learn(event, routed, &candidates);
-        }
-        self.keep_those_that_hold(event, &candidates);
-        self.scratch.give_back(candidates);
-    }
-
-    fn learn(&mut self, event: &Event<'_>, routed: &Arc<Routed>, woken: &[u32]) {
-        let lesson = self.lessons.entry(routed.number).or_default();
-        if lesson.wants(self.pace)
-            && lesson.look(event, &routed.plain, woken, &mut self.scratch, self.pace)
-        {
-            let better = self.shared.better(routed, lesson);
-            let same = |of_route: &&mut Arc<Routed>| of_route.number == routed.number;
+        walk.find(&routed.worded);
+        walk.hits.sort_unstable();
+        if let Some(lesson) = over {
+            let (number, better) = (routed.number, shared.routes.better(routed, &lesson));
+            let same = |of_route: &&mut Arc<Routed>| of_route.number == number;
             for of_route in self.routes.values_mut().filter(same) {
                 *of_route = Arc::clone(&better);
             }
         }
-    }
-
-    /// Adds those of the index that hold.
-    fn find(&mut self, event: &Event<'_>, index: &Index) {
-        index.wake(event, &mut self.scratch);
-        let candidates = self.scratch.take_candidates();
-        self.keep_those_that_hold(event, &candidates);
-        self.scratch.give_back(candidates);
-    }
-
-    /// The same, found by asking every rule of the event's log sources: the definition that the
-    /// index is tested against.
-    pub fn hits_by_full_walk(&mut self, event: &Event<'_>) -> &[u32] {
-        let rules = self.shared.rules(event.route(), None);
-        self.scratch.begin();
-        self.hits.clear();
-        self.keep_those_that_hold(event, &rules);
         &self.hits
     }
 
-    fn keep_those_that_hold(&mut self, event: &Event<'_>, candidates: &[u32]) {
+    /// The same, found by asking every rule of the event's log sources as it is written: the
+    /// definition that indices and programs are tested against.
+    pub fn hits_by_full_walk(&mut self, event: &Event<'_>) -> &[u32] {
         let set = &*self.shared.rules;
-        for number in candidates {
-            let Some(rule) = set.rules.get(*number as usize) else {
+        self.scratch.begin();
+        self.hits.clear();
+        for number in self.shared.routes.rules(event.route(), None) {
+            let Some(rule) = set.rules.get(number as usize) else {
                 continue;
             };
             let asked = Asked {
@@ -244,24 +182,17 @@ impl SigmaDetector {
                 rule,
             };
             if self.scratch.holds(asked, event, &rule.condition) {
-                self.hits.push(*number);
+                self.hits.push(number);
             }
         }
+        &self.hits
     }
 
-    fn routed(&mut self, event: &Event<'_>) -> Arc<Routed> {
-        let route = event.route();
-        let sure = says_event_id(event, route.event_id);
-        if self.routes.len() >= MAX_ROUTES {
-            self.routes.clear();
-        }
-        match self.routes.entry((route, sure)) {
-            Entry::Occupied(known) => known.get().clone(),
-            Entry::Vacant(new) => {
-                let event_id = sure.then_some(route.event_id);
-                new.insert(self.shared.routed(route, event_id)).clone()
-            }
-        }
+    /// The rules for the event's route.
+    fn routed(&self, event: &Event<'_>) -> Arc<Routed> {
+        let key = key(event);
+        let known = self.routes.get(&key).map(Arc::clone);
+        known.unwrap_or_else(|| self.shared.routed(key))
     }
 
     fn finding(&mut self, number: u32, event: &Event<'_>) -> Option<Finding> {
@@ -272,10 +203,27 @@ impl SigmaDetector {
             atoms: &set.atoms,
             rule,
         };
-        let opinion: SecondOpinion =
-            shared
-                .second
-                .opinion(number as usize, rule, &set.atoms, &shared.names, event);
+        let ask = || {
+            let (second, at) = (&shared.second, number as usize);
+            second.opinion(at, rule, &set.atoms, &shared.names, event)
+        };
+        // It depends on nothing but the fields that the rule asks for.
+        let known = match shared.routes.asked.get(number as usize) {
+            Some(Some(fields)) => self.opinions.event(number.into(), fields, event),
+            _ => Known::Unkept,
+        };
+        let opinion = match known {
+            Known::Rules(said) => SecondOpinion::ALL
+                .into_iter()
+                .find(|opinion| said.first() == Some(&(*opinion as u32)))
+                .unwrap_or_else(ask),
+            Known::Nothing(slot) => {
+                let opinion = ask();
+                slot.push(opinion as u32);
+                opinion
+            }
+            Known::Unkept => ask(),
+        };
         Some(Finding {
             detector: shared.name.clone(),
             rule_id: rule.id.clone(),
@@ -290,99 +238,86 @@ impl SigmaDetector {
     }
 }
 
-impl Shared {
-    /// The rules for a route, ascending; only those that can hold for the event id, if it is sure.
-    fn rules(&self, route: Route, event_id: Option<u32>) -> Vec<u32> {
-        let mut rules: Vec<u32> = self
-            .sources
-            .iter()
-            .filter(|(source, _)| route.fits(source))
-            .flat_map(|(_, rules)| rules)
-            .copied()
-            .filter(
-                |rule| match (event_id, self.event_ids.get(*rule as usize)) {
-                    (Some(id), Some(Some(ids))) => ids.contains(&id),
-                    _ => true,
-                },
-            )
-            .collect();
-        rules.sort_unstable();
-        rules
+/// The way of one event through the rules, with a thread's buffers.
+struct Walk<'a> {
+    shared: &'a Shared,
+    event: &'a Event<'a>,
+    scratch: &'a mut Scratch,
+    hits: &'a mut Vec<u32>,
+}
+
+impl Walk<'_> {
+    fn begin(&mut self) {
+        self.scratch.begin();
+        self.hits.clear();
     }
 
-    fn routed(&self, route: Route, event_id: Option<u32>) -> Arc<Routed> {
-        let rules = self.rules(route, event_id);
-        let mut all = self.routed.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(routed) = all.get(rules.as_slice()) {
-            return routed.clone();
-        }
-        let (mut plain, mut worded, mut asked) = (Vec::new(), Vec::new(), Vec::new());
-        for rule in &rules {
-            match self.asked.get(*rule as usize) {
-                Some(Some(fields)) => {
-                    plain.push(*rule);
-                    asked.extend(fields);
-                }
-                _ => worded.push(*rule),
+    /// Adds those of the group that hold. Returns the group's lesson if it is over.
+    fn find_and_learn(
+        &mut self,
+        group: &Group,
+        lessons: Option<&mut FxHashMap<u64, Lesson>>,
+        pace: Pace,
+    ) -> Option<Lesson> {
+        group.index.wake(self.event, self.scratch);
+        let candidates = self.scratch.take_candidates();
+        let mut over = None;
+        if let Some(lessons) = lessons {
+            let lesson = lessons.entry(group.number).or_default();
+            if lesson.wants(pace) && lesson.look(self.event, group, &candidates, self.scratch, pace)
+            {
+                over = lessons.remove(&group.number);
             }
         }
-        asked.sort_unstable();
-        asked.dedup();
-        let pivot = |rule: u32| self.pivots.get(rule as usize)?.as_deref();
-        let number = self.number();
-        let routed = Arc::new(Routed {
-            number,
-            is_learnt: false,
-            plain: Index::new(number, &plain, pivot),
-            plain_rules: plain,
-            asked,
-            worded: Arc::new(Index::new(self.number(), &worded, pivot)),
-            rules: rules.into(),
-        });
-        all.insert(routed.rules.clone(), routed.clone());
-        routed
+        self.keep_those_that_hold(&candidates);
+        self.scratch.give_back(candidates);
+        over
     }
 
-    fn number(&self) -> u64 {
-        self.numbers.fetch_add(1, Ordering::Relaxed)
+    /// Adds those of the index that hold.
+    fn find(&mut self, index: &Index) {
+        index.wake(self.event, self.scratch);
+        let candidates = self.scratch.take_candidates();
+        self.keep_those_that_hold(&candidates);
+        self.scratch.give_back(candidates);
     }
 
-    /// The same rules with what was learnt, by this thread or by another one before it.
-    fn better(&self, routed: &Arc<Routed>, lesson: &mut Lesson) -> Arc<Routed> {
-        let mut all = self.routed.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(now) = all.get(&routed.rules)
-            && now.number != routed.number
-        {
-            return now.clone();
+    fn keep_those_that_hold(&mut self, candidates: &[u32]) {
+        for number in candidates {
+            let Some((rule, program)) = self.shared.program(*number) else {
+                continue;
+            };
+            let asked = Asked {
+                atoms: &self.shared.rules.atoms,
+                rule,
+            };
+            if program.holds(self.scratch, asked, self.event) {
+                self.hits.push(*number);
+            }
         }
-        let learnt: FxHashMap<u32, Vec<Needle>> =
-            lesson.conclude(&self.rules).into_iter().collect();
-        let pivot = |rule: u32| match learnt.get(&rule) {
-            Some(needles) => Some(needles.as_slice()),
-            None => self.pivots.get(rule as usize)?.as_deref(),
-        };
-        let number = self.number();
-        let better = Arc::new(Routed {
-            number,
-            is_learnt: true,
-            plain: Index::new(number, &routed.plain_rules, pivot),
-            plain_rules: routed.plain_rules.clone(),
-            asked: routed.asked.clone(),
-            worded: Arc::clone(&routed.worded),
-            rules: routed.rules.clone(),
-        });
-        all.insert(better.rules.clone(), better.clone());
-        better
     }
 }
 
-/// Whether the event's one `EventID` is exactly that number, so that rules for others cannot hold.
-fn says_event_id(event: &Event<'_>, event_id: u32) -> bool {
-    let mut values = event.values(FieldId::EVENT_ID);
-    let (Some(value), None) = (values.next(), values.next()) else {
-        return false;
-    };
-    !value.text.starts_with(['0', '+']) && value.text.parse() == Ok(event_id)
+/// By what the rules for an event are found: its route, and whether its one field says the route's
+/// event id.
+fn key(event: &Event<'_>) -> (Route, bool) {
+    let route = event.route();
+    (route, says_event_id(event, route.event_id))
+}
+
+impl Shared {
+    fn routed(&self, (route, is_sure): (Route, bool)) -> Arc<Routed> {
+        self.routes.routed(route, is_sure.then_some(route.event_id))
+    }
+
+    fn program(&self, number: u32) -> Option<(&Rule, &Program)> {
+        let rule = self.rules.rules.get(number as usize)?;
+        let program = self.programs.get(number as usize)?;
+        Some((
+            rule,
+            program.get_or_init(|| Program::new(rule, &self.rules.atoms)),
+        ))
+    }
 }
 
 impl Detector for SigmaDetector {

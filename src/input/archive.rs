@@ -92,6 +92,7 @@ fn read_zip<R: Read + Seek>(file: R, name: &str, sink: &mut Sink<'_>) -> Control
         let mut sink = Sink {
             file: &full,
             host: sink.host,
+            leaves_lines: sink.leaves_lines,
             progress: sink.progress,
             unreadable: 0,
             each: sink.each,

@@ -271,9 +271,6 @@ impl<'a> Compiler<'a> {
             .left
             .checked_sub(1)
             .ok_or_else(|| Unusable::new(line, format!("more than {MAX_ATOMS} values")))?;
-        if field.is_none() {
-            self.fields.keep_all_values();
-        }
         Ok(Tree::Atom(self.atoms.intern(field, predicate)))
     }
 

@@ -1,12 +1,14 @@
 //! An [`Event`]: a document with the values of its Sigma fields, kept in [`Slots`] and borrowed
 //! from the source where it needs no unescaping. Slots are reused from document to document, so
-//! that reading allocates nothing once they have grown. What is seldom asked for is unescaped when
-//! it is. Never reads JSON (the reader does) and never judges.
+//! that reading allocates nothing once they have grown. What has escapes is unescaped when it is
+//! asked for, what no field holds is read when it is. Never reads JSON (the reader does) and never judges.
 
 use std::cell::OnceCell;
 use std::fmt::{self, Write};
+use std::sync::Arc;
 
 use super::escape::unescape;
+use super::read::Plan;
 use super::time::parse_time;
 use super::{FieldId, Route};
 use crate::document::Document;
@@ -60,10 +62,14 @@ struct Late {
 }
 
 impl Late {
+    fn raw<'a>(&self, source: &'a str) -> &'a str {
+        let range = self.start as usize..self.start as usize + self.len as usize;
+        source.get(range).unwrap_or_default()
+    }
+
     fn text(&self, source: &str) -> &str {
         self.text.get_or_init(|| {
-            let range = self.start as usize..self.start as usize + self.len as usize;
-            let raw = source.get(range).unwrap_or_default();
+            let raw = self.raw(source);
             let mut text = String::with_capacity(raw.len());
             match unescape(raw, &mut text) {
                 Some(()) => text.into(),
@@ -98,6 +104,10 @@ struct Slot {
 /// The values of one document, ready to be filled again with the next.
 #[derive(Clone, Debug, Default)]
 pub struct Slots {
+    /// What they are read by.
+    plan: Option<Arc<Plan>>,
+    /// The same document with every value, once that is asked for.
+    whole: OnceCell<Box<Slots>>,
     epoch: u32,
     slots: Vec<Slot>,
     values: Vec<Stored>,
@@ -146,11 +156,24 @@ impl<'a> Event<'a> {
             .map(|v| v.text)
     }
 
-    /// Every value of the document, named or not, if [`super::Fields::keeps_all_values`]; otherwise only
-    /// those of the fields that are asked for.
-    pub fn all_values(&self) -> impl Iterator<Item = Value<'a>> + use<'a> {
+    /// The values of a field as they stand in the source, escaped: where these and their marks are
+    /// the same, so are the values. Cheaper than those.
+    pub fn raw_values(&self, field: FieldId) -> impl Iterator<Item = (u8, &'a str)> + use<'a> {
         let slots = self.slots;
         let source = &*self.document.source;
+        let mut at = slots.first(field);
+        std::iter::from_fn(move || {
+            let stored = slots.values.get(at as usize)?;
+            at = stored.next;
+            let mark = stored.text.kind as u8 * 2 + u8::from(stored.text.place == Place::Late);
+            Some((mark, slots.raw(source, stored.text)))
+        })
+    }
+
+    /// Every value of the document, named or not.
+    pub fn all_values(&self) -> impl Iterator<Item = Value<'a>> + use<'a> {
+        let source = &*self.document.source;
+        let slots = self.slots.whole(source);
         slots
             .values
             .iter()
@@ -232,6 +255,26 @@ impl Slots {
         }
     }
 
+    fn raw<'a>(&'a self, source: &'a str, stored: Text) -> &'a str {
+        match (stored.place, self.late.get(stored.start as usize)) {
+            (Place::Late, Some(late)) => late.raw(source),
+            _ => self.value(source, stored).text,
+        }
+    }
+
+    /// The same document with every value.
+    fn whole(&self, source: &str) -> &Self {
+        self.whole.get_or_init(|| {
+            let mut whole = Box::<Self>::default();
+            if let Some(plan) = &self.plan {
+                whole.begin(plan);
+                // It was read before.
+                drop(plan.read(source, &mut whole, true));
+            }
+            whole
+        })
+    }
+
     /// The first value of a field, if it is no `null`.
     pub(super) fn first_text<'a>(&'a self, source: &'a str, field: FieldId) -> Option<&'a str> {
         let stored = self.values.get(self.first(field) as usize)?;
@@ -251,7 +294,16 @@ impl Slots {
         &mut self.standing
     }
 
-    pub(super) fn begin(&mut self, fields: usize) {
+    pub(super) fn begin(&mut self, plan: &Arc<Plan>) {
+        let fields = plan.fields();
+        if self
+            .plan
+            .as_ref()
+            .is_none_or(|known| !Arc::ptr_eq(known, plan))
+        {
+            self.plan = Some(Arc::clone(plan));
+        }
+        self.whole.take();
         if self.epoch == u32::MAX || self.slots.len() < fields {
             self.epoch = 0;
             self.slots.clear();

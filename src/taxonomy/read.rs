@@ -6,6 +6,8 @@ mod conclude;
 mod leaves;
 mod scan;
 
+use std::sync::Arc;
+
 pub use leaves::leaves;
 use scan::{Raw, Scanner, Token};
 
@@ -32,41 +34,64 @@ struct Fault {
 }
 
 /// Reads documents into [`Slots`]. Made once from all [`Fields`], shared by all threads.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Reader {
+    plan: Arc<Plan>,
+}
+
+/// What a reader looks for.
+#[derive(Debug)]
+pub(super) struct Plan {
     shapes: Shapes,
     fields: usize,
     details: Option<FieldId>,
-    message: Option<FieldId>,
-    all_values: bool,
 }
 
 impl Reader {
     /// A reader that fills those fields.
     pub fn new(fields: &Fields) -> Self {
         Self {
-            shapes: Shapes::new(fields),
-            fields: fields.len(),
-            details: fields.get("Details"),
-            message: fields.get("Message"),
-            all_values: fields.keeps_all_values(),
+            plan: Arc::new(Plan {
+                shapes: Shapes::new(fields),
+                fields: fields.len(),
+                details: fields.get("Details"),
+            }),
         }
     }
 
     /// Reads one document's source. What was in `slots` before is gone.
     ///
     /// A key that stands twice gives its field both values, so that neither can hide the other. A
-    /// lone surrogate is read as U+FFFD. Numbers keep the text that they have in the source.
+    /// lone surrogate is read as U+FFFD, an escape that JSON does not have as it stands. Numbers
+    /// keep the text that they have in the source.
     ///
     /// # Errors
-    /// The source is no JSON object. What is stepped over is not checked.
+    /// The source is no JSON object. Of what is stepped over only the brackets are checked.
     pub fn read(&self, source: &str, slots: &mut Slots) -> Result<(), ReadError> {
-        slots.begin(self.fields);
+        slots.begin(&self.plan);
+        self.plan.read(source, slots, false)
+    }
+}
+
+impl Plan {
+    /// How many fields there are.
+    pub(super) fn fields(&self) -> usize {
+        self.fields
+    }
+
+    /// Reads into slots that have begun; with `keeps_all` also the values that nothing asks for.
+    pub(super) fn read(
+        &self,
+        source: &str,
+        slots: &mut Slots,
+        keeps_all: bool,
+    ) -> Result<(), ReadError> {
         // Neither serde_json nor sonic-rs: the first refuses lone surrogates, which command lines
         // may hold, the second overflows the stack on deep nesting; both take several times as
         // long, since they also unescape keys and validate what is stepped over.
         let mut walk = Walk {
-            reader: self,
+            plan: self,
+            keeps_all,
             source,
             scan: Scanner::new(source),
             slots,
@@ -81,7 +106,8 @@ impl Reader {
 }
 
 struct Walk<'r, 's> {
-    reader: &'r Reader,
+    plan: &'r Plan,
+    keeps_all: bool,
     source: &'s str,
     scan: Scanner<'s>,
     slots: &'r mut Slots,
@@ -147,7 +173,7 @@ impl Walk<'_, '_> {
 
     /// One place of the document.
     fn place(&mut self, node: Option<NodeId>, depth: usize) -> Result<(), Fault> {
-        if node.is_none() && !self.reader.all_values {
+        if node.is_none() && !self.keeps_all {
             return self.scan.skip();
         }
         match self.scan.value()? {
@@ -157,7 +183,12 @@ impl Walk<'_, '_> {
             Token::Object => self.object(node, depth + 1),
             Token::Array => self.array(node, depth + 1),
             Token::String(raw) => {
-                let text = self.string(node, raw)?;
+                let len = raw.end - raw.start;
+                // Most values are never looked at: the same was said before.
+                let text = match raw.is_escaped {
+                    true => self.slots.late(raw.start, len),
+                    false => self.slots.borrowed(raw.start, len, Kind::Text),
+                };
                 self.value(node, text);
                 Ok(())
             }
@@ -174,48 +205,25 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn string(&mut self, node: Option<NodeId>, raw: Raw) -> Result<Option<Text>, Fault> {
-        let text = self.scan.slice(raw.start, raw.end);
-        if memchr::memchr(b'\\', text.as_bytes()).is_none() {
-            return Ok(self.slots.borrowed(raw.start, text.len(), Kind::Text));
-        }
-        if self.is_seldom_asked(node) {
-            return Ok(self.slots.late(raw.start, text.len()));
-        }
-        match self.slots.written(|arena| unescape(text, arena)) {
-            Some(text) => Ok(text),
-            None => Err(self.scan.fault("an escape is unknown")),
-        }
-    }
-
-    /// Whether a value there is asked for by keywords at most, or is the long text that an event
-    /// was rendered to, which few rules ask for and which repeats what the other fields say.
-    fn is_seldom_asked(&self, node: Option<NodeId>) -> bool {
-        let leaves = node.map_or(&[][..], |node| self.reader.shapes.leaves(node));
-        leaves.iter().all(|leaf| match leaf.target {
-            Target::Field(field) => Some(field) == self.reader.message && leaf.turn == Turn::AsIs,
-            Target::Aside(_) | Target::Part(_) => false,
-        })
-    }
-
     /// One step down, along that key.
     fn step(&mut self, node: Option<NodeId>, key: Raw) -> Result<Found, Fault> {
         let Some(node) = node else {
             return Ok(Found::Node(None));
         };
         let mut name = self.scan.slice(key.start, key.end);
-        if name.as_bytes().contains(&b'\\') {
+        if key.is_escaped {
             self.key.clear();
             if unescape(name, &mut self.key).is_none() {
                 return Err(self.scan.fault("an escape is unknown"));
             }
             name = &self.key;
         }
-        let shapes = &self.reader.shapes;
-        Ok(match (name, shapes.container_of_pairs(node)) {
-            ("@Name" | "Name" | "#attributes", Some(container)) => Found::PairName(container),
-            ("#text" | "Value", Some(_)) => Found::PairValue,
-            _ => Found::Node(shapes.child(node, name)),
+        let shapes = &self.plan.shapes;
+        Ok(match (shapes.container_of_pairs(node), name) {
+            (None, _) => Found::Node(shapes.child(node, name)),
+            (Some(container), "@Name" | "Name" | "#attributes") => Found::PairName(container),
+            (Some(_), "#text" | "Value") => Found::PairValue,
+            (Some(_), _) => Found::Node(shapes.child(node, name)),
         })
     }
 
@@ -259,7 +267,7 @@ impl Walk<'_, '_> {
     fn value(&mut self, node: Option<NodeId>, text: Option<Text>) {
         let Some(text) = text else { return };
         let mut kept = false;
-        let shapes = &self.reader.shapes;
+        let shapes = &self.plan.shapes;
         for leaf in node.map_or(&[][..], |node| shapes.leaves(node)) {
             match leaf.target {
                 Target::Field(field) => {
@@ -275,7 +283,7 @@ impl Walk<'_, '_> {
                 Target::Part(part) => self.stand(part, text),
             }
         }
-        if self.reader.all_values && !kept {
+        if self.keeps_all && !kept {
             self.slots.keep(text);
         }
     }

@@ -2,12 +2,12 @@
 //! over object keys. Facts about shippers only (`shape/places.rs`): no code here looks at a
 //! document.
 
+mod keys;
 mod paths;
 mod places;
 
-use rustc_hash::FxHashMap;
-
 use super::{FieldId, Fields};
+use keys::Keys;
 
 pub use paths::{accounts, paths, times};
 
@@ -134,7 +134,7 @@ pub(super) struct NodeId(u32);
 
 #[derive(Debug, Default)]
 struct Node {
-    children: FxHashMap<Box<str>, NodeId>,
+    children: Keys,
     /// Where keys lead that have no child of their own.
     other: Option<NodeId>,
     leaves: Vec<Leaf>,
@@ -264,7 +264,7 @@ impl Shapes {
     fn child_or_new(&mut self, node: NodeId, key: &str) -> NodeId {
         let known = match key {
             "*" => self.nodes[node.0 as usize].other,
-            _ => self.nodes[node.0 as usize].children.get(key).copied(),
+            _ => self.nodes[node.0 as usize].children.get(key),
         };
         if let Some(child) = known {
             return child;
@@ -276,7 +276,7 @@ impl Shapes {
         match key {
             "*" => parent.other = Some(child),
             _ => {
-                parent.children.insert(key.into(), child);
+                parent.children.insert(key, child);
             }
         }
         child
@@ -286,7 +286,7 @@ impl Shapes {
     pub(super) fn child(&self, node: NodeId, key: &str) -> Option<NodeId> {
         let here = &self.nodes[node.0 as usize];
         if let Some(child) = here.children.get(key) {
-            return Some(*child);
+            return Some(child);
         }
         if key == "#text" {
             return Some(node);
@@ -295,9 +295,9 @@ impl Shapes {
             && let Some((head, tail)) = key.split_once('.')
             && let Some(child) = here.children.get(head)
         {
-            return tail.split('.').try_fold(*child, |node, key| {
+            return tail.split('.').try_fold(child, |node, key| {
                 let node = &self.nodes[node.0 as usize];
-                node.children.get(key).copied().or(node.other)
+                node.children.get(key).or(node.other)
             });
         }
         here.other

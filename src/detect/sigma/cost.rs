@@ -51,20 +51,20 @@ impl SigmaDetector {
                 asked_of_all: pivot.is_none(),
                 ..Cost::default()
             };
-            costs.rules = shared.pivots.iter().map(cost).collect();
+            costs.rules = shared.routes.pivots.iter().map(cost).collect();
         }
         let routed = self.routed(event);
         self.scratch.begin();
-        for index in [&routed.plain, &routed.worded] {
+        for index in routed.indices() {
             let mut last = clock();
             index.wake(event, &mut self.scratch);
             let candidates = self.scratch.take_candidates();
             costs.index += lap(&mut last, clock);
             for number in &candidates {
-                let at = *number as usize;
-                let (Some(rule), Some(cost)) =
-                    (shared.rules.rules.get(at), costs.rules.get_mut(at))
-                else {
+                let (Some((rule, program)), Some(cost)) = (
+                    shared.program(*number),
+                    costs.rules.get_mut(*number as usize),
+                ) else {
                     continue;
                 };
                 let asked = Asked {
@@ -72,7 +72,7 @@ impl SigmaDetector {
                     rule,
                 };
                 let unasked = self.scratch.overlong.len();
-                let holds = self.scratch.holds(asked, event, &rule.condition);
+                let holds = program.holds(&mut self.scratch, asked, event);
                 cost.overlong += u64::from(self.scratch.overlong.len() > unasked);
                 let took = lap(&mut last, clock);
                 cost.asked += 1;

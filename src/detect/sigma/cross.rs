@@ -87,11 +87,11 @@ impl SigmaDetector {
         }
         let route = event.route();
         let rules = pairs.routes.remove(&route);
-        let rules = rules.unwrap_or_else(|| shared.rules(route, None));
+        let rules = rules.unwrap_or_else(|| shared.routes.rules(route, None));
         let routed = self.routed(event);
         self.scratch.begin();
         let mut woken: Vec<u32> = Vec::new();
-        for index in [&routed.plain, &routed.worded] {
+        for index in routed.indices() {
             index.wake(event, &mut self.scratch);
             let candidates = self.scratch.take_candidates();
             woken.extend(&candidates);

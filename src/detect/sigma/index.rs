@@ -7,12 +7,22 @@ use rustc_hash::FxHashMap;
 use super::pivot::Needle;
 use super::scratch::Scratch;
 use super::seen::{Known, Seen};
+use super::sieve::Sieve;
 use super::words::Words;
 use crate::rule::predicate::How;
-use crate::taxonomy::{Event, FieldId, Kind};
+use crate::taxonomy::{Event, FieldId};
 
-/// More text than this is searched with the small automaton, not the fast one, in bytes.
+/// More text than this is never searched with the fast automaton, which is large, in bytes.
 const FAST_LIMIT: usize = 64 * 1024;
+
+/// What an index is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Build {
+    /// To be there soon: few events may come.
+    Soon,
+    /// To be fast: many have come.
+    ToLast,
+}
 
 /// The rules of one or more routes.
 #[derive(Debug)]
@@ -30,6 +40,8 @@ struct FieldIndex {
     field: Option<FieldId>,
     equal: FxHashMap<Box<str>, Vec<u32>>,
     parts: Option<AhoCorasick>,
+    /// Tells quickly that none of `parts` stands in a long value.
+    sieve: Option<Sieve>,
     /// For each pattern of `parts`, the rules that it wakes and where it must stand.
     woken: Vec<Vec<(How, u32)>>,
     /// The needles of keywords, to be looked for in the source before any value is.
@@ -52,6 +64,7 @@ impl Index {
         number: u64,
         rules: &[u32],
         pivot: impl Fn(u32) -> Option<&'p [Needle]>,
+        build: Build,
     ) -> Self {
         let mut always = Vec::new();
         let mut collected: FxHashMap<Option<FieldId>, Collected> = FxHashMap::default();
@@ -71,9 +84,14 @@ impl Index {
         let mut fields = Vec::new();
         for (field, needles) in collected {
             let size: usize = needles.texts.iter().map(|text| text.len()).sum();
-            let kind = (size < FAST_LIMIT).then_some(AhoCorasickKind::DFA);
+            let kind = match build {
+                Build::ToLast if size < FAST_LIMIT => AhoCorasickKind::DFA,
+                _ => AhoCorasickKind::ContiguousNFA,
+            };
+            // So many texts have no rare bytes that would be worth looking for.
             let parts = AhoCorasick::builder()
-                .kind(kind)
+                .kind(Some(kind))
+                .prefilter(false)
                 .build(needles.texts.iter().map(|t| t.as_bytes()));
             match parts {
                 Ok(parts) => fields.push(FieldIndex {
@@ -81,6 +99,7 @@ impl Index {
                         Some(_) => None,
                         None => Words::new(needles.all()),
                     },
+                    sieve: Sieve::new(needles.texts.iter().map(|text| &**text)),
                     number: (number << 32) | (fields.len() as u64 + 1),
                     field,
                     equal: needles.equal,
@@ -152,12 +171,12 @@ impl FieldIndex {
         let only = self.field.and_then(|field| only_value(event, field));
         let known = match only {
             Some(value) => seen.value(self.number, value),
-            None => Known::TooLong,
+            None => Known::Unkept,
         };
         let mut slot = match known {
             Known::Rules(woken) => return scratch.wake_all(woken),
             Known::Nothing(slot) => Some(slot),
-            Known::TooLong => None,
+            Known::Unkept => None,
         };
         let (first, count) = scratch.folded(event, self.field);
         for number in first..first + count {
@@ -181,6 +200,13 @@ impl FieldIndex {
         let Some(parts) = &self.parts else {
             return;
         };
+        if self
+            .sieve
+            .as_ref()
+            .is_some_and(|sieve| !sieve.may_stand(value))
+        {
+            return;
+        }
         for found in parts.find_overlapping_iter(value.as_bytes()) {
             let Some(woken) = self.woken.get(found.pattern().as_usize()) else {
                 continue;
@@ -199,11 +225,11 @@ impl FieldIndex {
     }
 }
 
-/// The field's value, if there is exactly one that is not null.
-fn only_value<'e>(event: &Event<'e>, field: FieldId) -> Option<&'e str> {
-    let mut values = event.values(field).filter(|value| value.kind != Kind::Null);
+/// The field's value as it stands in the source, if there is exactly one.
+fn only_value<'e>(event: &Event<'e>, field: FieldId) -> Option<(u8, &'e str)> {
+    let mut values = event.raw_values(field);
     match (values.next(), values.next()) {
-        (Some(value), None) => Some(value.text),
+        (Some(value), None) => Some(value),
         _ => None,
     }
 }

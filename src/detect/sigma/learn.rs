@@ -1,14 +1,19 @@
-//! Learns while events go by which texts are frequent, so that rules are woken by what is rare. Picks
-//! among texts of which each must be there anyway: what is found never depends on what was learnt.
+//! Learns while events go by which texts are frequent, so that rules are woken by what is rare, and
+//! which fields say something new each time, so that what the others say is judged once. Picks among
+//! ways that all lead to the same: what is found never depends on what was learnt.
 
-use super::index::Index;
+use std::hash::Hasher;
+
+use rustc_hash::FxHasher;
+
 use super::pivot::{self, Needle};
+use super::routes::Group;
 use super::scratch::Scratch;
 use crate::rule::RuleSet;
 use crate::taxonomy::{Event, FieldId};
 
 /// Of how many events one is looked at, and how many are looked at before something is concluded.
-const EVERY: u32 = 64;
+const EVERY: u32 = 16;
 const SAMPLE: usize = 128;
 /// A rule is woken too often if it is by more than one event in that many.
 const OFTEN: usize = 32;
@@ -31,18 +36,22 @@ impl Default for Pace {
     }
 }
 
-/// What was seen of the events of one route.
+/// What was seen of the events of one group of rules.
 #[derive(Debug, Default)]
 pub(super) struct Lesson {
     events: u32,
-    /// The folded values of some events, and the rules that they woke.
+    /// The fields that the rules ask for.
+    asked: Vec<FieldId>,
+    /// What some events said, and the rules that they woke.
     sample: Vec<Sample>,
-    is_over: bool,
 }
 
 #[derive(Debug)]
 struct Sample {
+    /// The folded values of the fields that the index looks at.
     values: Vec<(Option<FieldId>, Box<str>)>,
+    /// For each asked field a digest of its values; 0 if it has none.
+    said: Box<[u64]>,
     woken: Box<[u32]>,
 }
 
@@ -50,20 +59,20 @@ impl Lesson {
     /// Whether the next event is looked at.
     pub(super) fn wants(&mut self, pace: Pace) -> bool {
         self.events = self.events.wrapping_add(1);
-        !self.is_over && self.events.is_multiple_of(pace.every)
+        self.events.is_multiple_of(pace.every)
     }
 
     /// Looks at an event, which woke those rules. `true`: something can be concluded now.
     pub(super) fn look(
         &mut self,
         event: &Event<'_>,
-        index: &Index,
+        group: &Group,
         woken: &[u32],
         scratch: &mut Scratch,
         pace: Pace,
     ) -> bool {
         let mut values = Vec::new();
-        for field in index.fields() {
+        for field in group.index.fields() {
             let (first, count) = scratch.folded(event, field);
             for number in first..first + count {
                 let value = scratch.value(number);
@@ -71,17 +80,39 @@ impl Lesson {
                 values.push((field, value[..end].into()));
             }
         }
+        self.asked.clone_from(&group.asked);
         self.sample.push(Sample {
             values,
+            said: group
+                .asked
+                .iter()
+                .map(|field| digest(event, *field))
+                .collect(),
             woken: woken.into(),
         });
         self.sample.len() >= pace.sample
     }
 
-    /// Ends the lesson: the rules that were woken too often, each with the pivot that was rarest.
-    pub(super) fn conclude(&mut self, set: &RuleSet) -> Vec<(u32, Vec<Needle>)> {
-        self.is_over = true;
-        let sample = std::mem::take(&mut self.sample);
+    /// The fields that said something new in most events that have them.
+    pub(super) fn new_in_each(&self) -> Vec<FieldId> {
+        let is_new = |at: usize| {
+            let said = self.sample.iter().filter_map(|sample| sample.said.get(at));
+            let mut said: Vec<u64> = said.copied().filter(|digest| *digest != 0).collect();
+            let all = said.len();
+            said.sort_unstable();
+            said.dedup();
+            said.len() * 2 > all
+        };
+        let asked = self.asked.iter().enumerate();
+        asked
+            .filter(|(at, _)| is_new(*at))
+            .map(|(_, field)| *field)
+            .collect()
+    }
+
+    /// The rules that were woken too often, each with the pivot that was rarest.
+    pub(super) fn rarest(&self, set: &RuleSet) -> Vec<(u32, Vec<Needle>)> {
+        let sample = &self.sample;
         let mut often: Vec<u32> = sample
             .iter()
             .flat_map(|s| s.woken.iter().copied())
@@ -108,4 +139,16 @@ impl Lesson {
             })
             .collect()
     }
+}
+
+/// Of what a field says; 0 if it says nothing.
+fn digest(event: &Event<'_>, field: FieldId) -> u64 {
+    let mut hasher = FxHasher::default();
+    let mut says = 0;
+    for (mark, value) in event.raw_values(field) {
+        hasher.write_u8(mark);
+        hasher.write(value.as_bytes());
+        says = 1;
+    }
+    (hasher.finish() | 1) * says
 }

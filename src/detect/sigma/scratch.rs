@@ -189,7 +189,8 @@ impl Scratch {
         }
     }
 
-    fn answer(&mut self, atoms: &[Atom], event: &Event<'_>, id: AtomId) -> bool {
+    /// Whether the atom holds for the event.
+    pub(super) fn answer(&mut self, atoms: &[Atom], event: &Event<'_>, id: AtomId) -> bool {
         let asked_before = u64::from(self.stamp) * 2;
         match self.answers.get(id.index()) {
             Some(answer) if *answer >= asked_before => return *answer > asked_before,

@@ -13,6 +13,13 @@ use crate::taxonomy::{Event, FieldId};
 const SLOTS: usize = 4096;
 const MAX_KEY: usize = 2048;
 const MAX_RULES: usize = 64;
+/// An index is tried that often; if fewer than one in `WORTH` keys were known it is left alone until
+/// so many more were asked for.
+const TRIAL: u32 = 1024;
+const WORTH: u32 = 8;
+const AGAIN: u32 = 1 << 16;
+/// How many indices are told apart (a power of two).
+const USES: usize = 256;
 
 /// Keys that one thread has seen, and the rules that each stands for.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +27,31 @@ pub(super) struct Seen {
     slots: Vec<Slot>,
     /// The key that is looked for.
     key: Vec<u8>,
+    /// How often keys of an index were known.
+    uses: Vec<Use>,
+    /// That of the index that is asked.
+    using: usize,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Use {
+    index: u64,
+    tries: u32,
+    known: u32,
+}
+
+impl Use {
+    /// Whether it is worth while to look.
+    fn is_worth_it(&mut self, index: u64) -> bool {
+        if self.index != index || self.tries == AGAIN {
+            *self = Self {
+                index,
+                ..Self::default()
+            };
+        }
+        self.tries += 1;
+        self.tries <= TRIAL || self.known >= TRIAL / WORTH
+    }
 }
 
 /// One key with its rules.
@@ -36,14 +68,17 @@ pub(super) enum Known<'a> {
     Rules(&'a [u32]),
     /// Nothing; they are to be put here.
     Nothing(&'a mut Slot),
-    /// Nothing, and it is too long to be kept.
-    TooLong,
+    /// Nothing, and it is not kept: it is too long, or too few like it come again.
+    Unkept,
 }
 
 impl Seen {
-    /// What is known of one value put to the index of that number.
-    pub(super) fn value(&mut self, index: u64, value: &str) -> Known<'_> {
-        self.begin(index);
+    /// What is known of one value, as [`Event::raw_values`] has it, put to the index of that number.
+    pub(super) fn value(&mut self, index: u64, (mark, value): (u8, &str)) -> Known<'_> {
+        if value.len() > MAX_KEY || !self.begin(index) {
+            return Known::Unkept;
+        }
+        self.key.push(mark);
         self.key.extend_from_slice(value.as_bytes());
         self.look()
     }
@@ -51,29 +86,41 @@ impl Seen {
     /// What is known of an event that says what this one says in those fields, put to the index of
     /// that number.
     pub(super) fn event(&mut self, index: u64, fields: &[FieldId], event: &Event<'_>) -> Known<'_> {
-        self.begin(index);
+        if !self.begin(index) {
+            return Known::Unkept;
+        }
         for field in fields {
-            for value in event.values(*field) {
-                if self.key.len() + value.text.len() > MAX_KEY {
-                    return Known::TooLong;
+            for (mark, value) in event.raw_values(*field) {
+                if self.key.len() + value.len() > MAX_KEY {
+                    return Known::Unkept;
                 }
-                self.key.push(value.kind as u8 + 1);
-                self.key.extend_from_slice(&value.text.len().to_le_bytes());
-                self.key.extend_from_slice(value.text.as_bytes());
+                self.key.push(mark + 1);
+                self.key.extend_from_slice(&value.len().to_le_bytes());
+                self.key.extend_from_slice(value.as_bytes());
             }
             self.key.push(0);
         }
         self.look()
     }
 
-    fn begin(&mut self, index: u64) {
+    /// Whether to go on.
+    fn begin(&mut self, index: u64) -> bool {
+        if self.uses.is_empty() {
+            self.uses.resize(USES, Use::default());
+        }
+        let mut hasher = FxHasher::default();
+        hasher.write_u64(index);
+        self.using = hasher.finish() as usize % USES;
         self.key.clear();
         self.key.extend_from_slice(&index.to_le_bytes());
+        self.uses
+            .get_mut(self.using)
+            .is_some_and(|of_index| of_index.is_worth_it(index))
     }
 
     fn look(&mut self) -> Known<'_> {
         if self.key.len() > MAX_KEY {
-            return Known::TooLong;
+            return Known::Unkept;
         }
         if self.slots.is_empty() {
             self.slots.resize_with(SLOTS, Slot::default);
@@ -81,13 +128,18 @@ impl Seen {
         let mut hasher = FxHasher::default();
         hasher.write(&self.key);
         match self.slots.get_mut(hasher.finish() as usize % SLOTS) {
-            Some(slot) if slot.key == self.key => Known::Rules(&slot.rules),
+            Some(slot) if slot.key == self.key => {
+                if let Some(of_index) = self.uses.get_mut(self.using) {
+                    of_index.known += 1;
+                }
+                Known::Rules(&slot.rules)
+            }
             Some(slot) => {
                 slot.key.clone_from(&self.key);
                 slot.rules.clear();
                 Known::Nothing(slot)
             }
-            None => Known::TooLong,
+            None => Known::Unkept,
         }
     }
 }

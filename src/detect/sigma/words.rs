@@ -68,7 +68,6 @@ mod tests {
 
     fn may_stand(words: &[&str], source: String) -> bool {
         let mut fields = Fields::default();
-        fields.keep_all_values();
         fields.intern("IntegrityLevel");
         let mut slots = Slots::default();
         let document = Document::loose("test".into(), "1", source);

@@ -59,7 +59,7 @@ impl Walk<'_, '_> {
 
     /// `Details` as Sysmon writes it: Winlogbeat's pipeline makes a decimal of a DWORD.
     fn conclude_registry(&mut self) {
-        let Some(field) = self.reader.details else {
+        let Some(field) = self.plan.details else {
             return;
         };
         let Some(data) = self.asides[Aside::RegistryData as usize] else {

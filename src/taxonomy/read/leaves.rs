@@ -117,7 +117,7 @@ impl<F: FnMut(&str, &str)> Leaves<'_, F> {
 /// What a string means: borrowed, or written into `out` if it has escapes.
 fn read<'a>(scan: &Scanner<'a>, raw: Raw, out: &'a mut String) -> Result<&'a str, Fault> {
     let text = scan.slice(raw.start, raw.end);
-    if memchr::memchr(b'\\', text.as_bytes()).is_none() {
+    if !raw.is_escaped {
         return Ok(text);
     }
     out.clear();

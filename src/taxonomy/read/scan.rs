@@ -10,6 +10,8 @@ use super::Fault;
 pub(super) struct Raw {
     pub(super) start: usize,
     pub(super) end: usize,
+    /// It may have escapes.
+    pub(super) is_escaped: bool,
 }
 
 /// What a value begins with, or is.
@@ -55,7 +57,7 @@ impl<'s> Scanner<'s> {
 
     /// Steps over that byte, if it is the next.
     pub(super) fn take(&mut self, byte: u8) -> bool {
-        let is_next = self.peek() == byte;
+        let is_next = self.text.as_bytes().get(self.at) == Some(&byte) || self.peek() == byte;
         self.at += usize::from(is_next);
         is_next
     }
@@ -83,19 +85,35 @@ impl<'s> Scanner<'s> {
     fn string(&mut self) -> Result<Raw, Fault> {
         let start = self.at;
         let bytes = self.text.as_bytes();
+        let Some(mut end) = mark(bytes, start) else {
+            return Err(self.fault("a string does not end"));
+        };
+        if bytes.get(end) == Some(&b'"') {
+            self.at = end + 1;
+            return Ok(Raw {
+                start,
+                end,
+                is_escaped: false,
+            });
+        }
         loop {
-            let rest = bytes.get(self.at..).unwrap_or_default();
+            let rest = bytes.get(end..).unwrap_or_default();
             let Some(found) = memchr::memchr(b'"', rest) else {
                 return Err(self.fault("a string does not end"));
             };
-            let end = self.at + found;
+            end += found;
             self.at = end + 1;
             // Quotes are rare in strings, backslashes are not: look back from the quotes.
             let inside = bytes.get(start..end).unwrap_or_default();
             let backslashes = inside.iter().rev().take_while(|b| **b == b'\\').count();
             if backslashes % 2 == 0 {
-                return Ok(Raw { start, end });
+                return Ok(Raw {
+                    start,
+                    end,
+                    is_escaped: true,
+                });
             }
+            end += 1;
         }
     }
 
@@ -168,6 +186,49 @@ impl<'s> Scanner<'s> {
             Ok(false)
         } else {
             Err(self.fault("a comma or a bracket is missing"))
+        }
+    }
+}
+
+/// The first quote or backslash from there on. Most strings are short: these are looked at a word
+/// at a time, which costs less than calling what is made for long ones.
+fn mark(bytes: &[u8], start: usize) -> Option<usize> {
+    const WORDS: usize = 3;
+    let mut at = start;
+    for _ in 0..WORDS {
+        let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) else {
+            break;
+        };
+        let word = u64::from_le_bytes(*word);
+        let found = zeros(word ^ each(b'"')) | zeros(word ^ each(b'\\'));
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    let found = memchr::memchr2(b'"', b'\\', bytes.get(at..).unwrap_or_default())?;
+    Some(at + found)
+}
+
+/// A word of eight times that byte.
+const fn each(byte: u8) -> u64 {
+    u64::from_le_bytes([byte; 8])
+}
+
+/// The highest bit of the first byte that is zero; what is set above it means nothing.
+const fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(each(0x01)) & !word & each(0x80)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn the_first_mark_is_found(text in "[!\"#\\[\\\\\u{80}-\u{7ff}a]{0,60}|[a\u{80}-\u{7ff}]{20,50}[\"\\\\]") {
+            let expected = text.bytes().position(|byte| byte == b'"' || byte == b'\\');
+            proptest::prop_assert_eq!(mark(text.as_bytes(), 0), expected);
         }
     }
 }

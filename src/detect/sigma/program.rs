@@ -1,0 +1,173 @@
+//! A rule's condition made fast: where one of many texts may stand in a field, all of them are
+//! looked for at once. Says of every event what the [`Tree`] says, which stays the authority.
+
+use aho_corasick::packed::{Config, Searcher};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, Input};
+
+use super::scratch::{Asked, Scratch};
+use crate::rule::Rule;
+use crate::rule::predicate::{Atom, AtomId, How, Predicate};
+use crate::rule::tree::Tree;
+use crate::taxonomy::{Event, FieldId};
+
+/// From so many texts on they are looked for together.
+const MANY: usize = 4;
+
+/// A node of a condition.
+#[derive(Debug)]
+pub(super) enum Program {
+    Atom(AtomId),
+    All(Box<[Program]>),
+    Any(Box<[Program]>),
+    Not(Box<Program>),
+    /// One of those texts stands in the field.
+    Texts(Texts),
+}
+
+/// Texts, folded, of which one must stand in the field.
+#[derive(Debug)]
+pub(super) struct Texts {
+    field: FieldId,
+    parts: Parts,
+}
+
+#[derive(Debug)]
+enum Parts {
+    /// Anywhere, looked for many bytes at a time.
+    Few(Searcher),
+    /// Anywhere.
+    Many(AhoCorasick),
+    /// At the end, and this is the longest.
+    AtEnd(AhoCorasick, usize),
+}
+
+impl Program {
+    /// The rule's condition.
+    pub(super) fn new(rule: &Rule, atoms: &[Atom]) -> Self {
+        Self::of(&rule.condition, rule, atoms)
+    }
+
+    fn of(tree: &Tree, rule: &Rule, atoms: &[Atom]) -> Self {
+        let each = |parts: &[Tree]| {
+            parts
+                .iter()
+                .map(|part| Self::of(part, rule, atoms))
+                .collect()
+        };
+        match tree {
+            Tree::Atom(id) => Self::Atom(*id),
+            Tree::All(parts) => Self::All(each(parts)),
+            Tree::Any(parts) => Self::any(parts, rule, atoms),
+            Tree::Not(inner) => Self::Not(Box::new(Self::of(inner, rule, atoms))),
+            Tree::Selection(number) => match rule.selections.get(*number) {
+                Some(selection) => Self::of(&selection.tree, rule, atoms),
+                // Never holds, as there is none.
+                None => Self::Any(Box::default()),
+            },
+        }
+    }
+
+    fn any(parts: &[Tree], rule: &Rule, atoms: &[Atom]) -> Self {
+        let text = |part: &Tree| match part {
+            Tree::Atom(id) => text_of(atoms.get(id.index())?),
+            _ => None,
+        };
+        let mut nodes = Vec::new();
+        let mut done: Vec<(FieldId, How)> = Vec::new();
+        for part in parts {
+            let Some((field, how, _)) = text(part) else {
+                nodes.push(Self::of(part, rule, atoms));
+                continue;
+            };
+            if done.contains(&(field, how)) {
+                continue;
+            }
+            let of_kind = |part: &Tree| {
+                text(part)
+                    .filter(|(f, h, _)| (*f, *h) == (field, how))
+                    .map(|(_, _, text)| text)
+            };
+            let texts: Vec<&str> = parts.iter().filter_map(of_kind).collect();
+            match (texts.len() >= MANY)
+                .then(|| Texts::new(field, how, &texts))
+                .flatten()
+            {
+                Some(texts) => {
+                    done.push((field, how));
+                    nodes.push(Self::Texts(texts));
+                }
+                None => nodes.push(Self::of(part, rule, atoms)),
+            }
+        }
+        Self::Any(nodes.into())
+    }
+
+    /// Whether it holds for the event.
+    pub(super) fn holds(&self, scratch: &mut Scratch, asked: Asked<'_>, event: &Event<'_>) -> bool {
+        match self {
+            Self::Atom(id) => scratch.answer(asked.atoms, event, *id),
+            Self::All(parts) => parts.iter().all(|part| part.holds(scratch, asked, event)),
+            Self::Any(parts) => parts.iter().any(|part| part.holds(scratch, asked, event)),
+            Self::Not(inner) => !inner.holds(scratch, asked, event),
+            Self::Texts(texts) => {
+                let (first, count) = scratch.folded(event, Some(texts.field));
+                (first..first + count).any(|number| texts.stand_in(scratch.value(number)))
+            }
+        }
+    }
+}
+
+impl Texts {
+    fn new(field: FieldId, how: How, texts: &[&str]) -> Option<Self> {
+        let automaton = || {
+            let mut builder = AhoCorasick::builder();
+            builder
+                .kind(Some(AhoCorasickKind::ContiguousNFA))
+                .prefilter(false);
+            builder.build(texts).ok()
+        };
+        let few = || {
+            let mut builder = Config::new().only_teddy(true).builder();
+            builder.extend(texts).build()
+        };
+        let parts = match how {
+            How::Contains => few()
+                .map(Parts::Few)
+                .or_else(|| automaton().map(Parts::Many))?,
+            How::EndsWith => {
+                let longest = texts.iter().map(|text| text.len()).max()?;
+                Parts::AtEnd(automaton()?, longest)
+            }
+            How::Equals | How::StartsWith => return None,
+        };
+        Some(Self { field, parts })
+    }
+
+    fn stand_in(&self, value: &str) -> bool {
+        match &self.parts {
+            Parts::Few(searcher) => searcher.find(value).is_some(),
+            Parts::Many(automaton) => automaton.is_match(value),
+            Parts::AtEnd(automaton, longest) => {
+                let start = value.len().saturating_sub(*longest);
+                let tail = Input::new(value.as_bytes()).range(start..);
+                let mut found = automaton.find_overlapping_iter(tail);
+                found.any(|found| found.end() == value.len())
+            }
+        }
+    }
+}
+
+/// A text to look for without regard to case.
+fn text_of(atom: &Atom) -> Option<(FieldId, How, &str)> {
+    match (&atom.field, &atom.predicate) {
+        (
+            Some(field),
+            Predicate::Text {
+                how: how @ (How::Contains | How::EndsWith),
+                text,
+                cased: false,
+            },
+        ) if !text.is_empty() => Some((*field, *how, text)),
+        _ => None,
+    }
+}

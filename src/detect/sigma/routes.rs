@@ -1,0 +1,205 @@
+//! Which rules the events of a route are put to, and the indices over them: made when a route is
+//! seen first, made better once enough of its events were seen. Shared by all threads.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustc_hash::FxHashMap;
+
+use super::index::{Build, Index};
+use super::learn::Lesson;
+use super::pivot::{self, Needle};
+use crate::rule::RuleSet;
+use crate::taxonomy::{Event, FieldId, LogSource, Route};
+
+/// The rules for a route.
+pub(super) struct Routed {
+    /// Unlike that of any other.
+    pub(super) number: u64,
+    /// All of them.
+    rules: Box<[u32]>,
+    /// Whether their pivots were chosen by what was seen.
+    pub(super) is_learnt: bool,
+    /// Those that ask for fields only.
+    pub(super) plain: Vec<Group>,
+    /// Those that ask for keywords too.
+    pub(super) worded: Index,
+    worded_rules: Vec<u32>,
+}
+
+/// Rules of which the same hold for events that say the same in the fields that they ask for.
+pub(super) struct Group {
+    /// Unlike that of any other.
+    pub(super) number: u64,
+    pub(super) rules: Vec<u32>,
+    pub(super) index: Index,
+    /// All the fields that they ask for.
+    pub(super) asked: Vec<FieldId>,
+}
+
+impl Routed {
+    /// All that says which rules could hold for an event.
+    pub(super) fn indices(&self) -> impl Iterator<Item = &Index> {
+        let plain = self.plain.iter().map(|group| &group.index);
+        plain.chain([&self.worded])
+    }
+}
+
+/// All rules by the routes that they are for.
+pub(super) struct Routes {
+    set: Arc<RuleSet>,
+    /// The pivot of each rule, if it has one.
+    pub(super) pivots: Vec<Option<Vec<Needle>>>,
+    /// All the fields that each rule asks for; `None` if it has keywords, which may be anywhere.
+    pub(super) asked: Vec<Option<Vec<FieldId>>>,
+    /// The event ids that each rule can hold for, if it says.
+    event_ids: Vec<Option<Vec<u32>>>,
+    /// The rules of each log source.
+    sources: Vec<(LogSource, Vec<u32>)>,
+    /// One for all routes that are put to the same rules.
+    routed: Mutex<FxHashMap<Box<[u32]>, Arc<Routed>>>,
+    /// How many numbers were given.
+    numbers: AtomicU64,
+}
+
+impl Routes {
+    /// For those rules.
+    pub(super) fn new(set: Arc<RuleSet>) -> Self {
+        let mut sources: Vec<(LogSource, Vec<u32>)> = Vec::new();
+        let mut numbers: FxHashMap<&LogSource, usize> = FxHashMap::default();
+        for (rule, number) in set.rules.iter().zip(0u32..) {
+            let at = *numbers.entry(&rule.log_source).or_insert(sources.len());
+            if at == sources.len() {
+                sources.push((rule.log_source.clone(), Vec::new()));
+            }
+            if let Some((_, of_source)) = sources.get_mut(at) {
+                of_source.push(number);
+            }
+        }
+        let (rules, atoms) = (set.rules.iter(), &set.atoms);
+        Self {
+            pivots: (rules.clone().map(|rule| pivot::pivot(rule, atoms))).collect(),
+            asked: (rules.clone().map(|rule| pivot::asked(rule, atoms))).collect(),
+            event_ids: rules.map(|rule| pivot::event_ids(rule, atoms)).collect(),
+            sources,
+            routed: Mutex::default(),
+            numbers: AtomicU64::new(0),
+            set,
+        }
+    }
+
+    /// The rules for a route, ascending; only those that can hold for the event id, if it is sure.
+    pub(super) fn rules(&self, route: Route, event_id: Option<u32>) -> Vec<u32> {
+        let mut rules: Vec<u32> = self
+            .sources
+            .iter()
+            .filter(|(source, _)| route.fits(source))
+            .flat_map(|(_, rules)| rules)
+            .copied()
+            .filter(
+                |rule| match (event_id, self.event_ids.get(*rule as usize)) {
+                    (Some(id), Some(Some(ids))) => ids.contains(&id),
+                    _ => true,
+                },
+            )
+            .collect();
+        rules.sort_unstable();
+        rules
+    }
+
+    /// The same, with indices.
+    pub(super) fn routed(&self, route: Route, event_id: Option<u32>) -> Arc<Routed> {
+        let rules = self.rules(route, event_id);
+        let mut all = self.routed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(routed) = all.get(rules.as_slice()) {
+            return routed.clone();
+        }
+        let is_plain = |rule: &u32| matches!(self.asked.get(*rule as usize), Some(Some(_)));
+        let (plain, worded): (Vec<u32>, Vec<u32>) = rules.iter().partition(|rule| is_plain(rule));
+        let pivot = |rule: u32| self.pivots.get(rule as usize)?.as_deref();
+        let routed = Arc::new(Routed {
+            number: self.number(),
+            is_learnt: false,
+            plain: vec![self.group(plain, pivot, Build::Soon)],
+            worded: Index::new(self.number(), &worded, pivot, Build::Soon),
+            worded_rules: worded,
+            rules: rules.into(),
+        });
+        all.insert(routed.rules.clone(), routed.clone());
+        routed
+    }
+
+    fn group<'p>(
+        &self,
+        rules: Vec<u32>,
+        pivot: impl Fn(u32) -> Option<&'p [Needle]>,
+        build: Build,
+    ) -> Group {
+        let fields = rules
+            .iter()
+            .filter_map(|rule| self.asked.get(*rule as usize)?.as_ref());
+        let mut asked: Vec<FieldId> = fields.flatten().copied().collect();
+        asked.sort_unstable();
+        asked.dedup();
+        let number = self.number();
+        Group {
+            number,
+            index: Index::new(number, &rules, pivot, build),
+            rules,
+            asked,
+        }
+    }
+
+    fn number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The same rules with what was learnt, by this thread or by another one before it: woken by
+    /// texts that are rare, and those apart that ask for nothing that is new in each event.
+    pub(super) fn better(&self, routed: &Routed, lesson: &Lesson) -> Arc<Routed> {
+        let mut all = self.routed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(now) = all.get(&routed.rules)
+            && now.number != routed.number
+        {
+            return now.clone();
+        }
+        let learnt: FxHashMap<u32, Vec<Needle>> = lesson.rarest(&self.set).into_iter().collect();
+        let pivot = |rule: u32| match learnt.get(&rule) {
+            Some(needles) => Some(needles.as_slice()),
+            None => self.pivots.get(rule as usize)?.as_deref(),
+        };
+        let new = lesson.new_in_each();
+        let is_steady = |rule: &u32| match self.asked.get(*rule as usize) {
+            Some(Some(fields)) => !fields.iter().any(|field| new.contains(field)),
+            _ => false,
+        };
+        let plain = routed
+            .plain
+            .iter()
+            .flat_map(|group| group.rules.iter().copied());
+        let (steady, fresh): (Vec<u32>, Vec<u32>) = plain.partition(|rule| is_steady(rule));
+        let groups = [steady, fresh]
+            .into_iter()
+            .filter(|rules| !rules.is_empty())
+            .map(|rules| self.group(rules, pivot, Build::ToLast));
+        let better = Arc::new(Routed {
+            number: self.number(),
+            is_learnt: true,
+            plain: groups.collect(),
+            worded: Index::new(self.number(), &routed.worded_rules, pivot, Build::ToLast),
+            worded_rules: routed.worded_rules.clone(),
+            rules: routed.rules.clone(),
+        });
+        all.insert(better.rules.clone(), better.clone());
+        better
+    }
+}
+
+/// Whether the event's one `EventID` is exactly that number, so that rules for others cannot hold.
+pub(super) fn says_event_id(event: &Event<'_>, event_id: u32) -> bool {
+    let mut values = event.values(FieldId::EVENT_ID);
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return false;
+    };
+    !value.text.starts_with(['0', '+']) && value.text.parse() == Ok(event_id)
+}
