@@ -23,8 +23,7 @@ pub(super) struct Routed {
     /// Those that ask for fields only.
     pub(super) plain: Vec<Group>,
     /// Those that ask for keywords too.
-    pub(super) worded: Index,
-    worded_rules: Vec<u32>,
+    pub(super) worded: Arc<Index>,
 }
 
 /// Rules of which the same hold for events that say the same in the fields that they ask for.
@@ -41,7 +40,7 @@ impl Routed {
     /// All that says which rules could hold for an event.
     pub(super) fn indices(&self) -> impl Iterator<Item = &Index> {
         let plain = self.plain.iter().map(|group| &group.index);
-        plain.chain([&self.worded])
+        plain.chain([&*self.worded])
     }
 }
 
@@ -121,8 +120,7 @@ impl Routes {
             number: self.number(),
             is_learnt: false,
             plain: vec![self.group(plain, pivot, Build::Soon)],
-            worded: Index::new(self.number(), &worded, pivot, Build::Soon),
-            worded_rules: worded,
+            worded: Arc::new(Index::new(self.number(), &worded, pivot, Build::Soon)),
             rules: rules.into(),
         });
         all.insert(routed.rules.clone(), routed.clone());
@@ -186,8 +184,7 @@ impl Routes {
             number: self.number(),
             is_learnt: true,
             plain: groups.collect(),
-            worded: Index::new(self.number(), &routed.worded_rules, pivot, Build::ToLast),
-            worded_rules: routed.worded_rules.clone(),
+            worded: Arc::clone(&routed.worded),
             rules: routed.rules.clone(),
         });
         all.insert(better.rules.clone(), better.clone());
