@@ -290,6 +290,23 @@ fn the_doctor_says_what_is_missing() {
             "condition: selection and not filter",
         ),
     );
+    let id = |number: u8| format!("3c1e9c53-94a6-4fcd-9d5f-1f4a0a8f0a{number:02}");
+    let correlation = |title: &str, number: u8, of: &str| {
+        format!(
+            "title: {title}\nid: 00000000-0000-4000-8000-0000000000f{number}\nlevel: high\ncorrelation:\n    \
+             type: temporal\n    rules: [{of}]\n    group-by: [Computer]\n    timespan: 5m\n"
+        )
+    };
+    write(
+        folder.path(),
+        "r/f_both.yml",
+        &correlation("Both", 1, &[id(11), id(5)].join(", ")),
+    );
+    write(
+        folder.path(),
+        "r/g_not.yml",
+        &correlation("Not", 2, &[id(11), id(2), id(4)].join(", ")),
+    );
     let event = process("2026-01-01T10:00:00Z", "PC1", r"C:\net.exe");
     write(folder.path(), "events.ndjson", &event);
     let expected = [
@@ -298,6 +315,8 @@ fn the_doctor_says_what_is_missing() {
         ("not_collected", json!(null)),
         ("nowhere", json!(null)),
         ("may", json!(null)),
+        ("may", json!(null)),
+        ("without", json!([id(2), id(4)])),
     ];
     let loaded = picket(folder.path(), &["load", "events.ndjson"]);
     assert_eq!(loaded.code, 0, "{}", loaded.err);
@@ -329,7 +348,8 @@ fn the_doctor_says_what_is_missing() {
         "windows process_creation: no document has Hashes",
         "windows network_connection: collect Microsoft-Windows-Sysmon/Operational 3",
         "linux: is for another product than windows",
-        "1 document: 2 of 5 rules may fire",
+        "Not: cannot fire without 3c1e9c53",
+        "1 document: 3 of 7 rules may fire",
     ] {
         assert!(table.contains(line), "{line}\n{table}");
     }

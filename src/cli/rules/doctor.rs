@@ -13,8 +13,9 @@ use super::recording::{self, Rules};
 use super::stored;
 use crate::cli::{Exit, Failure, Output, machine, text};
 use crate::config::Config;
-use crate::detect::sigma::reach::{Collected, Reach};
+use crate::detect::sigma::reach::{self, Collected, Reach};
 use crate::rule::Rule;
+use crate::rule::correlation::Correlation;
 use crate::taxonomy::log_source::{collected_as, why_never};
 use crate::taxonomy::{Event, LogSource, Reader, Slots};
 
@@ -51,7 +52,9 @@ struct Row<'a> {
     path: &'a Path,
     line: usize,
     reach: &'static str,
-    log_source: String,
+    /// None of a correlation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_source: Option<String>,
     /// Documents of its log source.
     documents: u64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -80,12 +83,14 @@ pub fn run(args: &Args, mut config: Config, output: Output) -> Result<Exit, Fail
             Ok(())
         })?
     };
-    let told: Vec<(&Rule, Reach)> = rules
-        .set
-        .rules
-        .iter()
-        .map(|rule| (rule, seen.reach(rule, &rules.set, &rules.fields)))
-        .collect();
+    let set = &rules.set;
+    let reach = |rule| seen.reach(rule, set, &rules.fields);
+    let of_rules: Vec<Reach> = set.rules.iter().map(reach).collect();
+    let of_correlations = reach::correlations(set, &of_rules);
+    let of_rules = set.rules.iter().map(Subject::of_rule).zip(of_rules);
+    let correlations = set.correlations.iter().map(Subject::of_correlation);
+    let told: Vec<(Subject<'_>, Reach)> =
+        of_rules.chain(correlations.zip(of_correlations)).collect();
     let mut out = anstream::stdout().lock();
     match output {
         Output::Json | Output::Ndjson => {
@@ -97,38 +102,70 @@ pub fn run(args: &Args, mut config: Config, output: Output) -> Result<Exit, Fail
     Ok(Exit::Done)
 }
 
-fn row<'a>((rule, reach): &(&'a Rule, Reach)) -> Row<'a> {
+/// A rule or a correlation.
+struct Subject<'a> {
+    id: &'a str,
+    title: &'a str,
+    path: &'a Path,
+    line: usize,
+    log_source: Option<&'a LogSource>,
+}
+
+impl<'a> Subject<'a> {
+    fn of_rule(rule: &'a Rule) -> Self {
+        Self {
+            id: &rule.id,
+            title: &rule.title,
+            path: &rule.path,
+            line: rule.line,
+            log_source: Some(&rule.log_source),
+        }
+    }
+
+    fn of_correlation(correlation: &'a Correlation) -> Self {
+        Self {
+            id: &correlation.id,
+            title: &correlation.title,
+            path: &correlation.path,
+            line: correlation.line,
+            log_source: None,
+        }
+    }
+}
+
+fn row<'a>((rule, reach): &(Subject<'a>, Reach)) -> Row<'a> {
     let (word, documents, lacks) = match reach {
         Reach::May(documents) => ("may", *documents, Vec::new()),
         Reach::Nowhere => ("nowhere", 0, Vec::new()),
         Reach::NotCollected => ("not_collected", 0, Vec::new()),
         Reach::Lacks(documents, fields) => ("lacks", *documents, fields.clone()),
+        Reach::Without(members) => ("without", 0, members.clone()),
     };
     Row {
-        rule_id: &rule.id,
-        rule: &rule.title,
-        path: &rule.path,
+        rule_id: rule.id,
+        rule: rule.title,
+        path: rule.path,
         line: rule.line,
         reach: word,
-        log_source: log_source(&rule.log_source),
+        log_source: rule.log_source.map(log_source),
         documents,
         lacks,
     }
 }
 
 /// What stands in the way of some rules, and how many of them.
-type Groups<'a> = BTreeMap<(u8, String), Vec<&'a Rule>>;
+type Groups<'a> = BTreeMap<(u8, String), Vec<&'a Subject<'a>>>;
 
 fn print(
     out: &mut impl Write,
-    told: &[(&Rule, Reach)],
+    told: &[(Subject<'_>, Reach)],
     documents: u64,
     all: bool,
 ) -> Result<(), Failure> {
     let mut groups = Groups::new();
     let mut may = 0_u64;
     for (rule, reach) in told {
-        let name = log_source(&rule.log_source);
+        let name = rule.log_source.map(log_source).unwrap_or_default();
         let key = match reach {
             Reach::May(_) => {
                 may += 1;
@@ -137,14 +174,25 @@ fn print(
             Reach::Lacks(_, fields) => {
                 (1, format!("{name}: no document has {}", fields.join(", ")))
             }
-            Reach::NotCollected => (2, format!("{name}: collect {}", wanted(&rule.log_source))),
+            Reach::NotCollected => {
+                let wanted = rule.log_source.map(wanted).unwrap_or_default();
+                (2, format!("{name}: collect {wanted}"))
+            }
             Reach::Nowhere => (
                 3,
                 format!(
                     "{name}: {}",
-                    why_never(&rule.log_source).unwrap_or("no document can have this log source")
+                    (rule.log_source.and_then(why_never))
+                        .unwrap_or("no document can have this log source")
                 ),
             ),
+            Reach::Without(members) => {
+                let title = rule.title;
+                (
+                    4,
+                    format!("{title}: cannot fire without {}", members.join(", ")),
+                )
+            }
         };
         groups.entry(key).or_default().push(rule);
     }
@@ -158,6 +206,7 @@ fn print(
                 "Collected, but without what rules ask for",
                 "Not collected",
                 "Never",
+                "Correlations of what cannot fire",
             ];
             writeln!(
                 out,

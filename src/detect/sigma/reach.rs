@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::rule::correlation::{Condition, Correlation, Kind, Member, Named};
 use crate::rule::predicate::{Atom, Predicate};
 use crate::rule::tree::Tree;
 use crate::rule::{Rule, RuleSet};
@@ -33,6 +34,58 @@ pub enum Reach {
     NotCollected,
     /// Its log source occurs, so many times, but none of its documents has these fields.
     Lacks(u64, Vec<String>),
+    /// It is a correlation, and of what it builds on these can fire on nothing.
+    Without(Vec<String>),
+}
+
+/// Whether each correlation of the set could fire, if that is what is known of its rules.
+pub fn correlations(set: &RuleSet, rules: &[Reach]) -> Vec<Reach> {
+    let mut told: Vec<Reach> = Vec::with_capacity(set.correlations.len());
+    for correlation in &set.correlations {
+        let may = |member: &Member| match member.rule {
+            Named::Rule(at) => rules.get(at),
+            Named::Correlation(at) => told.get(at),
+        };
+        let documents = |member: &Member| match may(member) {
+            Some(Reach::May(documents)) => Some(*documents),
+            Some(_) => None,
+            None => Some(0),
+        };
+        let found: Vec<Option<u64>> = correlation.members.iter().map(documents).collect();
+        let reach = match could_hold(correlation, &found) {
+            true => Reach::May(found.iter().flatten().sum()),
+            false => {
+                let members = correlation.members.iter().zip(&found);
+                let without = members.filter(|(_, found)| found.is_none());
+                Reach::Without(without.map(|(member, _)| member.name.to_string()).collect())
+            }
+        };
+        told.push(reach);
+    }
+    told
+}
+
+/// Whether it could, where only the members that are `Some` may fire.
+fn could_hold(correlation: &Correlation, found: &[Option<u64>]) -> bool {
+    let may = found.iter().flatten().count();
+    match (&correlation.condition, correlation.kind) {
+        (Condition::Rules(tree), _) => could_be(tree, found),
+        (Condition::Measure(all), Kind::Temporal | Kind::Ordered) => (1..=may).any(|rules| {
+            let rules = rules as f64;
+            all.iter()
+                .all(|(compare, than)| compare.holds(rules, *than))
+        }),
+        (Condition::Measure(_), _) => may > 0,
+    }
+}
+
+fn could_be(tree: &Tree, found: &[Option<u64>]) -> bool {
+    match tree {
+        Tree::Selection(member) => found.get(*member).is_none_or(Option::is_some),
+        Tree::All(parts) => parts.iter().all(|part| could_be(part, found)),
+        Tree::Any(parts) => parts.iter().any(|part| could_be(part, found)),
+        Tree::Not(_) | Tree::Atom(_) => true,
+    }
 }
 
 impl Collected {
