@@ -379,15 +379,23 @@ async fn windows_are_judged_whatever_a_job_said_before() {
         1,
     ))
     .await;
-    let kept = finding(&*store, "0").await;
-    let mut detectors: Vec<&str> = kept["findings"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|finding| finding["detector"].as_str().unwrap())
-        .collect();
-    detectors.sort_unstable();
-    assert_eq!(detectors, ["anomaly", "module"]);
+    let detectors = async || {
+        let kept = finding(&*store, "0").await;
+        let findings = kept["findings"].as_array().unwrap().iter();
+        let mut names: Vec<String> = findings
+            .map(|finding| finding["detector"].as_str().unwrap().to_owned())
+            .collect();
+        names.sort_unstable();
+        names
+    };
+    assert_eq!(detectors().await, ["anomaly", "module"]);
+    // Judged as a whole by rules that find something, it keeps what the others said.
+    let rules = judge_as(
+        "rules",
+        vec![Box::new(Word("whoami", AlertLevel::Suspicious))],
+    );
+    activate(sweep(&store, &rules).again(Begin::Beginning)).await;
+    assert_eq!(detectors().await, ["anomaly", "module", "sigma"]);
 }
 
 /// More documents than a result is folded into, and jobs that nobody asked for.
