@@ -112,10 +112,11 @@ pub fn run(args: &Args, mut config: Config, output: Output) -> Result<Exit, Fail
     })?;
     scan.finish()?;
     problems.append(&mut scan.unreadable);
+    problems.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
     let unreadable = progress.unreadable.load(Ordering::Relaxed) + scan.counts.unreadable;
     super::load::warn(&problems, unreadable, "could not be read");
     if let Some(baseline) = &scan.baseline {
-        baseline.print(output, arsenal.rules, scan.counts.documents)?;
+        baseline.print(output, arsenal.rules, scan.judged())?;
     }
     let took = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
     summary(&scan, unreadable, &arsenal, took);
@@ -285,6 +286,11 @@ impl Scan {
         Ok(())
     }
 
+    /// How many events could be read.
+    fn judged(&self) -> u64 {
+        self.counts.documents - self.counts.unreadable
+    }
+
     /// Judges the windows, now that all history is known, and prints what waits.
     fn finish(&mut self) -> Result<(), Failure> {
         for (ask, (new, mut history)) in std::mem::take(&mut self.histories) {
@@ -316,7 +322,7 @@ fn summary(scan: &Scan, unreadable: u64, arsenal: &Arsenal, took: i64) {
     }
     let mut line = format!(
         "\n{} judged in {} by {}: {}, {} on AlertLevel 1 or 2",
-        text::count(scan.counts.documents, "event"),
+        text::count(scan.judged(), "event"),
         text::duration(took),
         arsenal.describe(),
         text::count(scan.findings, "finding"),
