@@ -11,6 +11,7 @@ use std::path::Path;
 use picket::document::Document;
 use picket::input::{Inputs, Item, Progress};
 use picket::taxonomy::log_source::{known, why_never};
+use picket::taxonomy::read::Trail;
 use picket::taxonomy::{Event, FieldId, Fields, Kind, LogSource, Reader, Route, Slots};
 use proptest::prelude::*;
 
@@ -489,6 +490,19 @@ fn json() -> impl Strategy<Value = serde_json::Value> {
     })
 }
 
+/// Documents of few keys, so that they often come in the same order.
+fn document() -> impl Strategy<Value = String> {
+    let key = prop::sample::select(vec![
+        "EventID", "Image", "Channel", "winlog", "Event", "User",
+    ]);
+    prop::collection::vec((key, json()), 0..6).prop_map(|pairs| {
+        let pairs = pairs
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value));
+        serde_json::Value::Object(pairs.collect()).to_string()
+    })
+}
+
 /// All strings that stand anywhere in a value, but for names in lists of name and value.
 fn strings(value: &serde_json::Value, out: &mut Vec<String>) {
     match value {
@@ -522,5 +536,26 @@ proptest! {
         expected.sort();
         found.sort();
         prop_assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn documents_read_one_after_the_other_say_what_they_say_alone(
+        texts in prop::collection::vec(document(), 1..12)
+    ) {
+        let fields = fields();
+        let reader = Reader::new(&fields);
+        let (mut trail, mut slots) = (Trail::default(), Slots::default());
+        for text in texts {
+            let said = |event: &Event<'_>| {
+                let of = |number| event.values(FieldId(number)).map(|v| v.text.to_owned());
+                let count = u16::try_from(fields.len()).unwrap();
+                let said: Vec<Vec<String>> = (0..count).map(|number| of(number).collect()).collect();
+                (said, event.route())
+            };
+            let alone = read(&fields, &text, |event| said(event));
+            let document = Document::loose("test".into(), "1", text);
+            reader.read_along(&mut trail, &document.source, &mut slots).unwrap();
+            prop_assert_eq!(said(&Event::new(&document, &slots)), alone);
+        }
     }
 }

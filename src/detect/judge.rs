@@ -3,6 +3,7 @@
 //! but buffers. Never reads or writes a store: the windows that modules ask for are handed in.
 
 mod counts;
+mod reading;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +16,8 @@ use crate::document::{Document, DocumentId, Scope, Version};
 use crate::finding::{Finding, Standing, Verdict};
 use crate::problem::Problem;
 use crate::taxonomy::log_source::Origin;
-use crate::taxonomy::{Event, FieldId, ReadError, Reader, Slots};
+use crate::taxonomy::{Event, FieldId, ReadError};
+use reading::Reading;
 
 /// How many documents detectors see at a time: enough for a module's batch, few enough to stay in
 /// the processor's cache.
@@ -28,11 +30,10 @@ const WINDOW_STEP: i64 = 15 * 60 * 1000;
 /// All detectors, for one thread.
 pub struct Judge {
     detectors: Vec<Box<dyn Detector>>,
-    reader: Reader,
+    reading: Reading,
     digest: Arc<str>,
     correlator: Arc<Correlator>,
     takes_back: bool,
-    slots: Vec<Slots>,
 }
 
 /// A detector's wish to see the history of an entity around some new events.
@@ -207,12 +208,11 @@ impl Judge {
     /// A judge with all that was loaded.
     pub fn new(detectors: Detectors) -> Self {
         Self {
-            reader: Reader::new(&detectors.fields),
+            reading: Reading::new(&detectors.fields),
             detectors: detectors.set,
             digest: detectors.digest,
             correlator: Arc::default(),
             takes_back: false,
-            slots: Vec::new(),
         }
     }
 
@@ -221,11 +221,10 @@ impl Judge {
     pub fn fork(&self) -> Self {
         Self {
             detectors: self.detectors.iter().map(|d| d.fork()).collect(),
-            reader: self.reader.clone(),
+            reading: self.reading.fork(),
             digest: Arc::clone(&self.digest),
             correlator: Arc::clone(&self.correlator),
             takes_back: self.takes_back,
-            slots: Vec::new(),
         }
     }
 
@@ -259,8 +258,8 @@ impl Judge {
     /// What verdicts on these documents are made of; nothing is judged.
     pub fn drafts(&mut self, documents: &[Document]) -> Vec<(DocumentId, Draft)> {
         let mut judged = Judged::default();
-        read_all(&self.reader, &mut self.slots, documents, &mut judged);
-        let read = documents.iter().zip(&self.slots);
+        self.reading.read(documents, &mut judged);
+        let read = documents.iter().zip(&self.reading.slots);
         read.filter(|(_, slots)| !slots.is_empty())
             .map(|(document, slots)| {
                 let event = Event::new(document, slots);
@@ -284,9 +283,9 @@ impl Judge {
     }
 
     fn batch(&mut self, documents: &[Document], judged: &mut Judged) {
-        read_all(&self.reader, &mut self.slots, documents, judged);
+        self.reading.read(documents, judged);
         let mut events = Vec::with_capacity(documents.len());
-        for (document, slots) in documents.iter().zip(&self.slots) {
+        for (document, slots) in documents.iter().zip(&self.reading.slots) {
             let event = Event::new(document, slots);
             judged.counts.documents += 1;
             if slots.is_empty() {
@@ -323,10 +322,10 @@ impl Judge {
         let Some(detector) = self.detectors.get_mut(ask.detector) else {
             return judged;
         };
-        read_all(&self.reader, &mut self.slots, documents, &mut judged);
+        self.reading.read(documents, &mut judged);
         let mut events: Vec<(i64, Event<'_>)> = documents
             .iter()
-            .zip(&self.slots)
+            .zip(&self.reading.slots)
             .filter(|(_, slots)| !slots.is_empty())
             .map(|(document, slots)| Event::new(document, slots))
             .filter(|event| detector.wants(event))
@@ -349,21 +348,6 @@ impl Judge {
             keep(found, slice, false, &mut judged);
         }
         judged
-    }
-}
-
-/// Reads each document into the slots of the same position; empty slots stand for one that cannot
-/// be read.
-fn read_all(reader: &Reader, slots: &mut Vec<Slots>, documents: &[Document], judged: &mut Judged) {
-    if slots.len() < documents.len() {
-        slots.resize_with(documents.len(), Slots::default);
-    }
-    for (document, slots) in documents.iter().zip(slots) {
-        if let Err(error) = reader.read(&document.source, slots) {
-            slots.clear();
-            judged.counts.unreadable += 1;
-            judged.unreadable.push((document.id.clone(), error));
-        }
     }
 }
 

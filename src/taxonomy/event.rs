@@ -269,7 +269,7 @@ impl Slots {
             if let Some(plan) = &self.plan {
                 whole.begin(plan);
                 // It was read before.
-                drop(plan.read(source, &mut whole, true));
+                drop(plan.read(source, &mut whole, true, None));
             }
             whole
         })

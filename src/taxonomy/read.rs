@@ -5,11 +5,13 @@
 mod conclude;
 mod leaves;
 mod scan;
+mod trail;
 
 use std::sync::Arc;
 
 pub use leaves::leaves;
 use scan::{Raw, Scanner, Token};
+pub use trail::Trail;
 
 use super::escape::unescape;
 use super::event::{Kind, Slots, Text};
@@ -69,7 +71,23 @@ impl Reader {
     /// The source is no JSON object. Of what is stepped over only the brackets are checked.
     pub fn read(&self, source: &str, slots: &mut Slots) -> Result<(), ReadError> {
         slots.begin(&self.plan);
-        self.plan.read(source, slots, false)
+        self.plan.read(source, slots, false, None)
+    }
+
+    /// The same, for one of many documents that come in the same shapes; the trail is of this
+    /// reader.
+    ///
+    /// # Errors
+    /// As [`Reader::read`].
+    pub fn read_along(
+        &self,
+        trail: &mut Trail,
+        source: &str,
+        slots: &mut Slots,
+    ) -> Result<(), ReadError> {
+        slots.begin(&self.plan);
+        trail.begin();
+        self.plan.read(source, slots, false, Some(trail))
     }
 }
 
@@ -85,6 +103,7 @@ impl Plan {
         source: &str,
         slots: &mut Slots,
         keeps_all: bool,
+        trail: Option<&mut Trail>,
     ) -> Result<(), ReadError> {
         // Neither serde_json nor sonic-rs: the first refuses lone surrogates, which command lines
         // may hold, the second overflows the stack on deep nesting; both take several times as
@@ -92,6 +111,7 @@ impl Plan {
         let mut walk = Walk {
             plan: self,
             keeps_all,
+            trail,
             source,
             scan: Scanner::new(source),
             slots,
@@ -108,6 +128,7 @@ impl Plan {
 struct Walk<'r, 's> {
     plan: &'r Plan,
     keeps_all: bool,
+    trail: Option<&'r mut Trail>,
     source: &'s str,
     scan: Scanner<'s>,
     slots: &'r mut Slots,
@@ -147,8 +168,7 @@ impl Walk<'_, '_> {
         // `None` is a name that nothing asks for.
         let mut named = None;
         loop {
-            let key = self.scan.key()?;
-            match self.step(node, key)? {
+            match self.next(node)? {
                 Found::PairName(container) => named = self.pair_name(container, depth)?,
                 Found::PairValue => self.place(named.unwrap_or(node), depth)?,
                 Found::Node(node) => self.place(node, depth)?,
@@ -203,6 +223,26 @@ impl Walk<'_, '_> {
                 Ok(())
             }
         }
+    }
+
+    /// The next key, and where it leads.
+    fn next(&mut self, node: Option<NodeId>) -> Result<Found, Fault> {
+        let Some((from, trail)) = node.zip(self.trail.as_deref_mut()) else {
+            let key = self.scan.key()?;
+            return self.step(node, key);
+        };
+        if let Some((len, to)) = trail.follow(from, self.scan.rest()) {
+            self.scan.pass(len);
+            return Ok(Found::Node(to));
+        }
+        let key = self.scan.key()?;
+        let found = self.step(node, key)?;
+        if let (Found::Node(to), Some(trail)) = (&found, self.trail.as_deref_mut())
+            && !key.is_escaped
+        {
+            trail.learn(from, self.scan.slice(key.start, key.end), *to);
+        }
+        Ok(found)
     }
 
     /// One step down, along that key.

@@ -148,6 +148,12 @@ pub(super) struct Shapes {
     nodes: Vec<Node>,
 }
 
+impl NodeId {
+    pub(super) fn number(self) -> u32 {
+        self.0
+    }
+}
+
 impl Shapes {
     /// Where every document begins.
     pub(super) const ROOT: NodeId = NodeId(0);

@@ -62,6 +62,16 @@ impl<'s> Scanner<'s> {
         is_next
     }
 
+    /// What follows.
+    pub(super) fn rest(&self) -> &'s [u8] {
+        self.text.as_bytes().get(self.at..).unwrap_or_default()
+    }
+
+    /// Steps over so many bytes of what follows.
+    pub(super) fn pass(&mut self, len: usize) {
+        self.at += len;
+    }
+
     /// Whether nothing follows.
     pub(super) fn is_at_end(&mut self) -> bool {
         self.peek();
