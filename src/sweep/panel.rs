@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::detect::correlate::Correlator;
 use crate::detect::judge::{Ask, Draft, NewEvent};
@@ -10,6 +11,9 @@ use crate::detect::{Judge, Judged};
 use crate::document::{Document, DocumentId};
 use crate::problem::Problem;
 use crate::store::MAX_WINDOW;
+
+/// How many documents a thread takes at a time.
+const AT_A_TIME: usize = 64;
 
 /// A window holds more than a module is shown.
 pub fn too_many(ask: &Ask) -> Problem {
@@ -74,25 +78,38 @@ impl Panel {
             .unwrap_or_default()
     }
 
-    /// Judges documents on all threads; the result does not depend on how many there are.
+    /// Judges documents on all threads; the result does not depend on how many there are. Each
+    /// takes the next few whenever it is done with the last, so that none waits for another.
     pub fn page(&mut self, documents: &[Document]) -> Judged {
-        let share = documents.len().div_ceil(self.judges.len()).max(1);
-        std::thread::scope(|scope| {
-            let threads: Vec<_> = self
-                .judges
-                .iter_mut()
-                .zip(documents.chunks(share))
-                .map(|(judge, part)| scope.spawn(move || judge.page(part)))
+        let parts: Vec<&[Document]> = documents.chunks(AT_A_TIME).collect();
+        let (parts, next) = (&*parts, &AtomicUsize::new(0));
+        let work = |judge: &mut Judge| {
+            let mut done = Vec::new();
+            while let number = next.fetch_add(1, Ordering::Relaxed)
+                && let Some(part) = parts.get(number)
+            {
+                done.push((number, judge.page(part)));
+            }
+            done
+        };
+        let mut done = std::thread::scope(|scope| {
+            let judges = self.judges.iter_mut().take(parts.len());
+            let threads: Vec<_> = judges
+                .map(|judge| scope.spawn(move || work(judge)))
                 .collect();
-            let mut all = Judged::default();
+            let mut done = Vec::with_capacity(parts.len());
             for thread in threads {
                 match thread.join() {
-                    Ok(judged) => all.merge(judged),
+                    Ok(of_thread) => done.extend(of_thread),
                     Err(panic) => std::panic::resume_unwind(panic),
                 }
             }
-            all
-        })
+            done
+        });
+        done.sort_unstable_by_key(|(number, _)| *number);
+        let mut all = Judged::default();
+        done.into_iter().for_each(|(_, judged)| all.merge(judged));
+        all
     }
 
     /// Judges the history of one entity.
