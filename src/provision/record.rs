@@ -3,16 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use elasticsearch::http::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::diff::digest;
 use super::plan::Kind;
 use crate::store::StoreError;
-use crate::store::elastic::STATE_INDEX;
-use crate::store::elastic::client::{Client, Request, get, unavailable};
-use crate::store::elastic::state;
+use crate::store::elastic::client::{Client, unavailable};
+use crate::store::elastic::state::{self, Put, Seen};
 
 /// The id of the record.
 const ID: &str = "provision";
@@ -22,7 +20,7 @@ const ID: &str = "provision";
 pub struct Record {
     made: BTreeMap<(Kind, String), Made>,
     /// What a write of the record must still find.
-    seen: Option<(u64, u64)>,
+    seen: Seen,
     changed: bool,
 }
 
@@ -79,17 +77,7 @@ struct Row {
     made: Made,
 }
 
-#[derive(Deserialize)]
-struct Stored {
-    #[serde(rename = "_seq_no")]
-    seq_no: u64,
-    #[serde(rename = "_primary_term")]
-    primary_term: u64,
-    #[serde(rename = "_source")]
-    source: Source,
-}
-
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Source {
     /// Rows of kinds that this version does not know stay out of it.
     made: Vec<Value>,
@@ -121,17 +109,12 @@ impl Record {
 
 /// Reads the record; an empty one where there is none.
 pub(super) async fn read(client: &Client) -> Result<Record, StoreError> {
-    let path = format!("{STATE_INDEX}/_doc/{ID}");
-    let answer = client.send(get(&path)).await?;
-    if answer.status == 404 {
-        return Ok(Record::default());
-    }
-    let stored: Stored = answer.read(client.address())?;
-    let rows = stored.source.made.into_iter();
+    let (source, seen): (Source, _) = state::read_document(client, ID).await?;
+    let rows = source.made.into_iter();
     let rows = rows.filter_map(|row| serde_json::from_value::<Row>(row).ok());
     Ok(Record {
         made: rows.map(|row| ((row.kind, row.name), row.made)).collect(),
-        seen: Some((stored.seq_no, stored.primary_term)),
+        seen,
         changed: false,
     })
 }
@@ -149,31 +132,13 @@ pub(super) async fn write(client: &Client, record: &Record) -> Result<(), StoreE
         name: name.clone(),
         made: made.clone(),
     });
-    let body = json!({ "made": rows.collect::<Vec<_>>() }).to_string();
-    let (seq_no, primary_term) = record.seen.unwrap_or_default();
-    let (seq_no, primary_term) = (seq_no.to_string(), primary_term.to_string());
-    let query: &[(&str, &str)] = match record.seen {
-        Some(_) => &[("if_seq_no", &seq_no), ("if_primary_term", &primary_term)],
-        None => {
-            state::create_index(client).await?;
-            &[("op_type", "create")]
-        }
-    };
-    let answer = client
-        .send(Request {
-            method: Method::Put,
-            path: &format!("{STATE_INDEX}/_doc/{ID}"),
-            query,
-            body: Some(body.as_bytes()),
-        })
-        .await?;
-    match answer.status {
-        200 | 201 => Ok(()),
-        409 if answer.repeated => Ok(()),
-        409 => Err(unavailable(
+    let body = json!({ "made": rows.collect::<Vec<_>>() });
+    match state::put_document(client, ID, &body, record.seen).await? {
+        // It was sent twice: the first try is in the way of the second.
+        Put::Written | Put::Unsure => Ok(()),
+        Put::Conflict => Err(unavailable(
             "somebody else provisioned at the same time; `picket provision plan` shows what is \
              there now",
         )),
-        _ => Err(answer.error(client.address())),
     }
 }

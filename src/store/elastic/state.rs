@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use elasticsearch::http::Method;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -54,16 +55,26 @@ pub(super) struct Lease {
 }
 
 /// What a compare-and-set must still find.
-type Seen = Option<(u64, u64)>;
+pub(crate) type Seen = Option<(u64, u64)>;
 
 #[derive(Deserialize)]
-struct Stored {
+struct Stored<T> {
     #[serde(rename = "_seq_no")]
     seq_no: u64,
     #[serde(rename = "_primary_term")]
     primary_term: u64,
     #[serde(rename = "_source")]
-    source: State,
+    source: T,
+}
+
+/// What became of a compare-and-set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Put {
+    Written,
+    /// Another version is there; as it was sent twice, that may be our own.
+    Unsure,
+    /// Somebody else changed it.
+    Conflict,
 }
 
 impl State {
@@ -134,13 +145,58 @@ pub(super) async fn read(client: &Client, sweep: &str) -> Result<State, StoreErr
 }
 
 async fn load(client: &Client, sweep: &str) -> Result<(State, Seen), StoreError> {
-    let path = format!("{STATE_INDEX}/_doc/{}", encode(&id(sweep)));
+    read_document(client, &id(sweep)).await
+}
+
+/// Reads a document of the state's index, and what a write of it must still find; the default where
+/// there is none.
+pub(crate) async fn read_document<T: Default + DeserializeOwned>(
+    client: &Client,
+    id: &str,
+) -> Result<(T, Seen), StoreError> {
+    let path = format!("{STATE_INDEX}/_doc/{}", encode(id));
     let answer = client.send(get(&path)).await?;
     if answer.status == 404 {
-        return Ok((State::default(), None));
+        return Ok((T::default(), None));
     }
-    let stored: Stored = answer.read(client.address())?;
+    let stored: Stored<T> = answer.read(client.address())?;
     Ok((stored.source, Some((stored.seq_no, stored.primary_term))))
+}
+
+/// Writes a document of the state's index if it is still as it was seen; makes the index with the
+/// first.
+pub(crate) async fn put_document(
+    client: &Client,
+    id: &str,
+    body: &impl Serialize,
+    seen: Seen,
+) -> Result<Put, StoreError> {
+    let (seq_no, primary_term) = seen.unwrap_or_default();
+    let (seq_no, primary_term) = (seq_no.to_string(), primary_term.to_string());
+    let query: &[(&str, &str)] = match seen {
+        Some(_) => &[("if_seq_no", &seq_no), ("if_primary_term", &primary_term)],
+        None => {
+            create_index(client).await?;
+            &[("op_type", "create")]
+        }
+    };
+    let body = serde_json::to_vec(body)
+        .map_err(|error| unavailable(format!("the state cannot be written: {error}")))?;
+    let path = format!("{STATE_INDEX}/_doc/{}", encode(id));
+    let answer = client
+        .send(Request {
+            method: Method::Put,
+            path: &path,
+            query,
+            body: Some(&body),
+        })
+        .await?;
+    match answer.status {
+        200 | 201 => Ok(Put::Written),
+        409 if answer.repeated => Ok(Put::Unsure),
+        409 => Ok(Put::Conflict),
+        _ => Err(answer.error(client.address())),
+    }
 }
 
 /// Changes what is kept for a sweep: `change` is given what is there and says whether anything
@@ -173,39 +229,15 @@ async fn store(
     state: &State,
     seen: Seen,
 ) -> Result<bool, StoreError> {
-    let (seq_no, primary_term) = seen.unwrap_or_default();
-    let (seq_no, primary_term) = (seq_no.to_string(), primary_term.to_string());
-    let query: &[(&str, &str)] = match seen {
-        Some(_) => &[("if_seq_no", &seq_no), ("if_primary_term", &primary_term)],
-        None => {
-            create_index(client).await?;
-            &[("op_type", "create")]
-        }
-    };
-    let body = serde_json::to_vec(state)
-        .map_err(|error| unavailable(format!("the state cannot be written: {error}")))?;
-    let path = format!("{STATE_INDEX}/_doc/{}", encode(&id(sweep)));
-    let answer = client
-        .send(Request {
-            method: Method::Put,
-            path: &path,
-            query,
-            body: Some(&body),
-        })
-        .await?;
-    match answer.status {
-        200 | 201 => Ok(true),
-        409 if answer.repeated => {
-            // It may be our own first try that is in the way.
-            Ok(load(client, sweep).await?.0 == *state)
-        }
-        409 => Ok(false),
-        _ => Err(answer.error(client.address())),
-    }
+    Ok(match put_document(client, &id(sweep), state, seen).await? {
+        Put::Written => true,
+        Put::Unsure => load(client, sweep).await?.0 == *state,
+        Put::Conflict => false,
+    })
 }
 
 /// Makes the index if there is none.
-pub(crate) async fn create_index(client: &Client) -> Result<(), StoreError> {
+async fn create_index(client: &Client) -> Result<(), StoreError> {
     create(client, STATE_INDEX, &schema::state()).await
 }
 
