@@ -1,9 +1,10 @@
 //! Reads documents from files: `.evtx`, JSON (one object a line, one array, or objects one after
 //! the other) and the CSV of DetectLM's logger; plain, gzip, or members of a zip; recognised by
-//! content first and by name second. Streams: holds one record at a time and never a whole file.
+//! content first and by name second. Streams: holds a record or a block of lines, never a whole file.
 //! What cannot be read is a [`Problem`] with file and line, is counted, and stops nothing else.
 
 mod archive;
+mod blocks;
 mod csv;
 mod evtx;
 mod json;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub use blocks::{Block, Remains};
 use walkdir::WalkDir;
 
 use crate::problem::Problem;
@@ -40,8 +42,7 @@ pub struct Record<'a> {
     /// Which of the file: `EventRecordID` in `.evtx`; the line, counted from 1, where each line is
     /// a record; the object's number, counted from 1, in an array and in pretty-printed JSON.
     pub number: u64,
-    /// A JSON object: checked, so that every JSON parser can read it, unless
-    /// [`Inputs::leaving_lines`].
+    /// A JSON object: checked, so that every JSON parser can read it.
     pub source: &'a str,
 }
 
@@ -52,6 +53,36 @@ pub enum Item<'a> {
     Record(Record<'a>),
     /// Something that cannot be read; reading goes on.
     Problem(Problem),
+}
+
+/// What reading yields to who takes lines apart himself.
+#[derive(Debug)]
+pub enum Part<'a> {
+    /// What does not stand line by line.
+    Item(Item<'a>),
+    /// Lines of objects. Who takes them leaves an empty block in their place.
+    Lines(&'a mut Block),
+}
+
+/// Names the first problems of a file and counts the rest.
+#[derive(Debug, Default)]
+pub struct Tally {
+    unreadable: u64,
+}
+
+impl Tally {
+    /// The problem, if it is to be named.
+    pub fn name(&mut self, problem: Problem) -> Option<Problem> {
+        self.unreadable += 1;
+        (self.unreadable <= NAMED_PROBLEMS).then_some(problem)
+    }
+
+    /// Says at the end of a file how many of its problems were not named.
+    pub fn finish(&mut self, file: &str) -> Option<Problem> {
+        let unnamed = std::mem::take(&mut self.unreadable).saturating_sub(NAMED_PROBLEMS);
+        let message = || format!("{unnamed} more records of this file cannot be read");
+        (unnamed > 0).then(|| Problem::new(file, message()))
+    }
 }
 
 /// How far reading is, for progress bars; shared between threads.
@@ -74,7 +105,6 @@ pub struct InputFile {
     pub bytes: u64,
     /// The host of command histories that do not say theirs.
     host: Option<Arc<str>>,
-    leaves_lines: bool,
 }
 
 /// All files that the given paths lead to, in a fixed order.
@@ -96,7 +126,6 @@ impl Inputs {
                     path: path.clone(),
                     bytes: 0,
                     host: None,
-                    leaves_lines: false,
                 }),
                 Ok(metadata) if metadata.is_dir() => {
                     inputs.find_in(path, &mut problems);
@@ -110,7 +139,6 @@ impl Inputs {
                     path: path.clone(),
                     bytes: metadata.len(),
                     host: None,
-                    leaves_lines: false,
                 }),
                 Err(error) => problems.push(unopened(path, &error)),
             }
@@ -126,7 +154,6 @@ impl Inputs {
                         bytes: entry.metadata().map_or(0, |metadata| metadata.len()),
                         path: entry.into_path(),
                         host: None,
-                        leaves_lines: false,
                     });
                 }
                 Ok(_) => {}
@@ -144,16 +171,6 @@ impl Inputs {
         let host: Arc<str> = host.into();
         for file in &mut self.files {
             file.host = Some(Arc::clone(&host));
-        }
-        self
-    }
-
-    /// The same; where each line is an object it is handed over as it stands, to be checked by who
-    /// reads it.
-    #[must_use]
-    pub fn leaving_lines(mut self) -> Self {
-        for file in &mut self.files {
-            file.leaves_lines = true;
         }
         self
     }
@@ -178,6 +195,17 @@ impl Inputs {
             .iter()
             .try_for_each(|file| file.read(progress, each))
     }
+
+    /// The same; lines are handed over in blocks, to be taken apart and checked by who judges them.
+    pub fn read_parts(
+        &self,
+        progress: &Progress,
+        each: &mut dyn FnMut(Part<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        self.files
+            .iter()
+            .try_for_each(|file| file.read_parts(progress, each))
+    }
 }
 
 impl InputFile {
@@ -187,13 +215,24 @@ impl InputFile {
         progress: &Progress,
         each: &mut dyn FnMut(Item<'_>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
+        let mut tally = Tally::default();
+        self.read_parts(progress, &mut |part| match part {
+            Part::Item(item) => each(item),
+            Part::Lines(block) => block.check(progress, &mut tally, each),
+        })
+    }
+
+    fn read_parts(
+        &self,
+        progress: &Progress,
+        each: &mut dyn FnMut(Part<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
         let name = self.path.to_string_lossy();
         let mut sink = Sink {
             file: &name,
             host: self.host.as_deref(),
-            leaves_lines: self.leaves_lines,
             progress,
-            unreadable: 0,
+            tally: Tally::default(),
             each,
         };
         if self.path.as_os_str() == "-" {
@@ -267,23 +306,20 @@ struct Sink<'a> {
     file: &'a str,
     /// The host of command histories that do not say theirs.
     host: Option<&'a str>,
-    /// Lines are handed over unchecked.
-    leaves_lines: bool,
     progress: &'a Progress,
-    unreadable: u64,
-    each: &'a mut dyn FnMut(Item<'_>) -> ControlFlow<()>,
+    tally: Tally,
+    each: &'a mut dyn FnMut(Part<'_>) -> ControlFlow<()>,
 }
 
 impl Sink<'_> {
-    /// Hands over an object that `json::check` has seen, that we wrote ourselves, or that its reader
-    /// will check.
+    /// Hands over an object that `json::check` has seen, or that we wrote ourselves.
     fn record(&mut self, number: u64, source: &str) -> ControlFlow<()> {
         self.progress.records.fetch_add(1, Ordering::Relaxed);
-        (self.each)(Item::Record(Record {
+        (self.each)(Part::Item(Item::Record(Record {
             file: self.file,
             number,
             source,
-        }))
+        })))
     }
 
     fn problem(
@@ -300,22 +336,20 @@ impl Sink<'_> {
 
     fn pass_on(&mut self, problem: Problem) -> ControlFlow<()> {
         self.progress.unreadable.fetch_add(1, Ordering::Relaxed);
-        self.unreadable += 1;
-        if self.unreadable <= NAMED_PROBLEMS {
-            (self.each)(Item::Problem(problem))
-        } else {
-            ControlFlow::Continue(())
-        }
+        let named = self.tally.name(problem);
+        self.say(named)
     }
 
     /// Says how many problems were not named.
     fn finish(&mut self) -> ControlFlow<()> {
-        let unnamed = self.unreadable.saturating_sub(NAMED_PROBLEMS);
-        self.unreadable = 0;
-        if unnamed == 0 {
-            return ControlFlow::Continue(());
+        let rest = self.tally.finish(self.file);
+        self.say(rest)
+    }
+
+    fn say(&mut self, problem: Option<Problem>) -> ControlFlow<()> {
+        match problem {
+            Some(problem) => (self.each)(Part::Item(Item::Problem(problem))),
+            None => ControlFlow::Continue(()),
         }
-        let message = format!("{unnamed} more records of this file cannot be read");
-        (self.each)(Item::Problem(Problem::new(self.file, message)))
     }
 }

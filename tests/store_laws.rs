@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use picket::alert::AlertLevel;
-use picket::document::{Document, DocumentId};
+use picket::document::{Document, DocumentId, Source};
 use picket::store::embedded::Embedded;
 use picket::store::{Checkpoint, NewDocument, Outcome, Progress, Sources, Store};
 use proptest::prelude::*;
@@ -178,7 +178,7 @@ async fn the_feed_skips_nothing_while_others_write() {
         let (store, done) = (Arc::clone(&store), Arc::clone(&done));
         async move {
             let mut at = Checkpoint::default();
-            let mut read: HashMap<DocumentId, Box<str>> = HashMap::new();
+            let mut read: HashMap<DocumentId, Source> = HashMap::new();
             loop {
                 let finished = done.load(Ordering::SeqCst);
                 let page = store.changes(None, &Sources::all(), &at, 13).await.unwrap();

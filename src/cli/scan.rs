@@ -2,14 +2,13 @@
 //! and tells beforehand what rules would raise.
 
 mod baseline;
+mod threads;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{BufWriter, Write, stdout};
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Instant;
 
 use self::baseline::Baseline;
@@ -17,21 +16,19 @@ use super::arsenal::Arsenal;
 use super::finding::{FindingLine, warning};
 use super::machine::to_json;
 use super::story::Story;
-use super::sweep::threads;
 use super::{Exit, Failure, Output, progress, text};
 use crate::alert::AlertLevel;
 use crate::config::Config;
 use crate::detect::Judged;
+use crate::detect::correlate::Correlator;
 use crate::detect::judge::{Ask, Counts, Draft, NewEvent};
 use crate::document::{Document, DocumentId};
 use crate::finding::Verdict;
-use crate::input::{Inputs, Item, Progress};
+use crate::input::Progress;
 use crate::problem::Problem;
 use crate::store::MAX_WINDOW;
 use crate::sweep::{Ledger, Panel, too_many};
 
-/// Documents that are judged at a time.
-const BATCH: usize = 1_024;
 /// So many unreadable lines are kept to be named.
 const UNREADABLE: usize = 20;
 
@@ -87,30 +84,33 @@ pub fn run(args: &Args, mut config: Config, output: Output) -> Result<Exit, Fail
     if args.baseline {
         arsenal.judge = arsenal.judge.afresh();
     }
-    let inputs = super::load::inputs(&args.files)?.leaving_lines();
+    let inputs = super::load::inputs(&args.files)?;
     let begun = Instant::now();
-    let mut scan = Scan::new(&arsenal, output, args.all);
+    let mut panel = Panel::new(&arsenal.judge, super::sweep::threads());
+    let mut scan = Scan::new(panel.digest(), output, args.all);
     scan.baseline = args.baseline.then(Baseline::default);
     if args.files.is_empty() {
-        super::rules::stored::read(&config, args.since, |page| scan.batch(page))?;
+        super::rules::stored::read(&config, args.since, |page| {
+            let judged = panel.page(page);
+            scan.batch(page, judged)
+        })?;
     }
     let progress = Progress::default();
-    let mut problems = std::thread::scope(|scope| {
-        let (batches, received) = sync_channel(2);
-        let (inputs, progress) = (&inputs, &progress);
-        let reading = scope.spawn(move || read(inputs, progress, &batches));
-        let bar = progress::bytes(inputs.bytes());
-        for batch in received {
-            scan.batch(&batch)?;
+    let bar = progress::bytes(inputs.bytes());
+    let mut problems = threads::judge(
+        &mut panel,
+        &inputs,
+        &progress,
+        args.baseline,
+        |documents, judged| {
+            scan.batch(documents, judged)?;
             bar.set_position(progress.bytes.load(Ordering::Relaxed));
             bar.set_message(text::count(scan.findings, "finding"));
-        }
-        bar.finish_and_clear();
-        reading
-            .join()
-            .map_err(|_| Failure::outside("reading broke down; this is a bug, please report it"))
-    })?;
-    scan.finish()?;
+            Ok(())
+        },
+    )?;
+    bar.finish_and_clear();
+    scan.finish(&mut panel)?;
     problems.append(&mut scan.unreadable);
     problems.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
     let unreadable = progress.unreadable.load(Ordering::Relaxed) + scan.counts.unreadable;
@@ -127,43 +127,8 @@ pub fn run(args: &Args, mut config: Config, output: Output) -> Result<Exit, Fail
     })
 }
 
-/// Reads everything into batches; ends early if nobody takes them.
-fn read(inputs: &Inputs, progress: &Progress, batches: &SyncSender<Vec<Document>>) -> Vec<Problem> {
-    let mut batch = Vec::with_capacity(BATCH);
-    let mut problems = Vec::new();
-    let mut file: Arc<str> = Arc::from("");
-    let end = inputs.read(progress, &mut |item| {
-        match item {
-            Item::Problem(problem) => problems.push(problem),
-            Item::Record(record) => {
-                if *file != *record.file {
-                    file = Arc::from(record.file);
-                }
-                // Padded, so that the order of the ids is the order of the file.
-                batch.push(Document::loose(
-                    Arc::clone(&file),
-                    format!("{:010}", record.number),
-                    record.source,
-                ));
-            }
-        }
-        if batch.len() < BATCH {
-            return ControlFlow::Continue(());
-        }
-        match batches.send(std::mem::replace(&mut batch, Vec::with_capacity(BATCH))) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(_) => ControlFlow::Break(()),
-        }
-    });
-    if end.is_continue() {
-        // Fails only if nobody takes it, and then nobody misses it.
-        drop(batches.send(batch));
-    }
-    problems
-}
-
 struct Scan {
-    panel: Panel,
+    digest: Arc<str>,
     output: Output,
     all: bool,
     story: Story,
@@ -184,9 +149,9 @@ struct Scan {
 }
 
 impl Scan {
-    fn new(arsenal: &Arsenal, output: Output, all: bool) -> Self {
+    fn new(digest: Arc<str>, output: Output, all: bool) -> Self {
         Self {
-            panel: Panel::new(&arsenal.judge, threads()),
+            digest,
             output,
             all,
             story: Story::default(),
@@ -204,11 +169,11 @@ impl Scan {
         }
     }
 
-    fn batch(&mut self, documents: &[Document]) -> Result<(), Failure> {
+    /// Takes in what was found on some documents; of these it needs those that are asked for.
+    fn batch(&mut self, documents: &[Document], mut judged: Judged) -> Result<(), Failure> {
         if let Some(baseline) = &mut self.baseline {
             baseline.see(documents);
         }
-        let mut judged = self.panel.page(documents);
         self.counts.add(&judged.counts);
         self.problems.append(&mut judged.problems);
         for (document, error) in judged.unreadable.drain(..) {
@@ -238,21 +203,20 @@ impl Scan {
             self.drafts.entry(hit.document.clone()).or_insert(draft);
             self.ledger.keep(correlation, hit);
         }
-        let verdicts = judged.verdicts(&self.panel.digest(), 0);
+        let verdicts = judged.verdicts(&self.digest, 0);
         self.show(&verdicts)
     }
 
     /// Judges the hits of correlations, now that all are known.
-    fn correlate(&mut self) -> Result<(), Failure> {
-        let correlator = self.panel.correlator();
+    fn correlate(&mut self, correlator: &Correlator) -> Result<(), Failure> {
         let mut judged = Judged::default();
-        for (document, finding) in self.ledger.judge(&correlator) {
+        for (document, finding) in self.ledger.judge(correlator) {
             if let Some(draft) = self.drafts.get(&document) {
                 judged.found(&document, draft, finding);
             }
         }
         self.problems.extend(self.ledger.problem());
-        let verdicts = judged.verdicts(&self.panel.digest(), 0);
+        let verdicts = judged.verdicts(&self.digest, 0);
         self.show(&verdicts)
     }
 
@@ -292,19 +256,19 @@ impl Scan {
     }
 
     /// Judges the windows, now that all history is known, and prints what waits.
-    fn finish(&mut self) -> Result<(), Failure> {
+    fn finish(&mut self, panel: &mut Panel) -> Result<(), Failure> {
         for (ask, (new, mut history)) in std::mem::take(&mut self.histories) {
             let dropped = history.len().saturating_sub(MAX_WINDOW);
             history.drain(..dropped);
             if dropped > 0 {
                 self.problems.push(too_many(&ask));
             }
-            let mut judged = self.panel.window(&ask, &new, &history);
+            let mut judged = panel.window(&ask, &new, &history);
             self.problems.append(&mut judged.take_problems());
-            let verdicts = judged.verdicts(&self.panel.digest(), 0);
+            let verdicts = judged.verdicts(&self.digest, 0);
             self.show(&verdicts)?;
         }
-        self.correlate()?;
+        self.correlate(&panel.correlator())?;
         let mut out = anstream::stdout().lock();
         match self.output {
             _ if self.baseline.is_some() => {}

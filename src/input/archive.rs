@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use flate2::bufread::MultiGzDecoder;
 use zip::ZipArchive;
 
-use super::{BUFFER, Sink, csv, evtx, json};
+use super::{BUFFER, Sink, Tally, csv, evtx, json};
 
 /// More members of an archive are not read.
 const MAX_MEMBERS: usize = 100_000;
@@ -92,9 +92,8 @@ fn read_zip<R: Read + Seek>(file: R, name: &str, sink: &mut Sink<'_>) -> Control
         let mut sink = Sink {
             file: &full,
             host: sink.host,
-            leaves_lines: sink.leaves_lines,
             progress: sink.progress,
-            unreadable: 0,
+            tally: Tally::default(),
             each: sink.each,
         };
         match archive.by_index(at) {

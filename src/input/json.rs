@@ -1,5 +1,5 @@
 //! JSON: one object a line, or objects anywhere (an array, pretty-printed, one after the other).
-//! Hands over only what every JSON parser can read, unless its reader is to check it.
+//! Hands over only what every JSON parser can read, but for blocks of lines.
 
 use std::borrow::Cow;
 use std::io::{self, BufRead};
@@ -9,8 +9,7 @@ use std::sync::LazyLock;
 use memchr::memmem::Finder;
 use serde::de::IgnoredAny;
 
-use super::lines::{Line, Lines};
-use super::{MAX_RECORD, Sink};
+use super::{MAX_RECORD, Sink, blocks};
 use crate::taxonomy::read::MAX_DEPTH;
 
 /// Without UTF-8's byte order mark.
@@ -21,7 +20,7 @@ pub(super) fn skip_mark(bytes: &[u8]) -> &[u8] {
 /// Reads a stream of JSON.
 pub(super) fn read(input: &mut dyn BufRead, sink: &mut Sink<'_>) -> ControlFlow<()> {
     if has_lines(input.fill_buf().unwrap_or_default()) {
-        read_lines(input, sink)
+        blocks::read(input, blocks::BLOCK, sink)
     } else {
         read_objects(input, sink)
     }
@@ -39,36 +38,14 @@ fn has_lines(start: &[u8]) -> bool {
         })
 }
 
-fn read_lines(input: &mut dyn BufRead, sink: &mut Sink<'_>) -> ControlFlow<()> {
-    let mut lines = Lines::new(input);
-    loop {
-        let number = lines.number() + 1;
-        match lines.next() {
-            Ok(None) => return ControlFlow::Continue(()),
-            Ok(Some(Line::TooLong)) => too_long(number, sink)?,
-            Ok(Some(Line::Text(line))) => {
-                let line = skip_mark(line).trim_ascii();
-                let plain = std::str::from_utf8(line).ok();
-                match plain.filter(|line| sink.leaves_lines && line.starts_with('{')) {
-                    _ if line.is_empty() => {}
-                    Some(line) => sink.record(number as u64, line)?,
-                    None => hand_over(line, number as u64, number, sink)?,
-                }
-            }
-            Err(error) => return broken(number, &error, sink),
-        }
-    }
+pub(super) fn too_long() -> String {
+    format!("is longer than {} MB", MAX_RECORD >> 20)
 }
 
-fn too_long(line: usize, sink: &mut Sink<'_>) -> ControlFlow<()> {
-    let message = format!("is longer than {} MB", MAX_RECORD >> 20);
-    sink.problem(Some(line), message, None)
-}
-
-fn broken(line: usize, error: &io::Error, sink: &mut Sink<'_>) -> ControlFlow<()> {
-    let message = format!("cannot be read any further: {error}");
+/// What to say where a file cannot be read any further, and what that means.
+pub(super) fn broken(error: &io::Error) -> (String, &'static str) {
     let help = "the file is damaged or cut off; what stands before was read";
-    sink.problem(Some(line), message, Some(help))
+    (format!("cannot be read any further: {error}"), help)
 }
 
 fn hand_over(bytes: &[u8], number: u64, line: usize, sink: &mut Sink<'_>) -> ControlFlow<()> {
@@ -267,7 +244,10 @@ fn read_objects(input: &mut dyn BufRead, sink: &mut Sink<'_>) -> ControlFlow<()>
         let bytes = match input.fill_buf() {
             Ok([]) => break,
             Ok(bytes) => bytes,
-            Err(error) => return broken(objects.line, &error, sink),
+            Err(error) => {
+                let (message, help) = broken(&error);
+                return sink.problem(Some(objects.line), message, Some(help));
+            }
         };
         for byte in bytes {
             match objects.take(*byte) {
@@ -276,7 +256,7 @@ fn read_objects(input: &mut dyn BufRead, sink: &mut Sink<'_>) -> ControlFlow<()>
                     number += 1;
                     hand_over(&objects.object, number, objects.began, sink)?;
                 }
-                Some(Ended::TooLong) => too_long(objects.began, sink)?,
+                Some(Ended::TooLong) => sink.problem(Some(objects.began), too_long(), None)?,
                 Some(Ended::TornString) => {
                     sink.problem(Some(objects.line - 1), "ends inside a string", None)?;
                 }

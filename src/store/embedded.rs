@@ -249,7 +249,7 @@ impl Store for Embedded {
             let mut rows = Rows::new(reader);
             let row = |document: NewDocument| {
                 let id = document.id()?;
-                let mut row = rows.row(id, document.source)?;
+                let mut row = rows.row(id, document.source.into())?;
                 row.only_new = !document.replace;
                 Ok(row)
             };

@@ -123,19 +123,25 @@ pub struct Slots {
 pub struct Event<'a> {
     /// The document.
     pub document: &'a Document,
+    /// What the document says, looked up once.
+    source: &'a str,
     slots: &'a Slots,
 }
 
 impl<'a> Event<'a> {
     /// A document with what was read from it.
     pub fn new(document: &'a Document, slots: &'a Slots) -> Self {
-        Self { document, slots }
+        Self {
+            document,
+            source: &document.source,
+            slots,
+        }
     }
 
     /// The values of a field: none if it is absent, several if it is an array.
     pub fn values(&self, field: FieldId) -> impl Iterator<Item = Value<'a>> + use<'a> {
         let slots = self.slots;
-        let source = &*self.document.source;
+        let source = self.source;
         let mut at = slots.first(field);
         std::iter::from_fn(move || {
             let stored = slots.values.get(at as usize)?;
@@ -160,7 +166,7 @@ impl<'a> Event<'a> {
     /// the same, so are the values. Cheaper than those.
     pub fn raw_values(&self, field: FieldId) -> impl Iterator<Item = (u8, &'a str)> + use<'a> {
         let slots = self.slots;
-        let source = &*self.document.source;
+        let source = self.source;
         let mut at = slots.first(field);
         std::iter::from_fn(move || {
             let stored = slots.values.get(at as usize)?;
@@ -172,7 +178,7 @@ impl<'a> Event<'a> {
 
     /// Every value of the document, named or not.
     pub fn all_values(&self) -> impl Iterator<Item = Value<'a>> + use<'a> {
-        let source = &*self.document.source;
+        let source = self.source;
         let slots = self.slots.whole(source);
         slots
             .values

@@ -11,7 +11,7 @@ use tantivy::schema::{Field, Value};
 use super::schema::{self, Columns, Fact};
 use super::words;
 use crate::detect::correlate::Hit;
-use crate::document::{Document, DocumentId};
+use crate::document::{Document, DocumentId, Source};
 use crate::finding::Standing;
 use crate::store::findings;
 use crate::store::{FINDINGS_INDEX, HITS_INDEX, StoreError, StoreErrorKind};
@@ -26,7 +26,7 @@ const MAX_GROWTH: usize = 16;
 #[derive(Clone, Debug)]
 pub(super) struct Row {
     pub(super) id: DocumentId,
-    pub(super) source: Box<str>,
+    pub(super) source: Source,
     /// Never replaces a document.
     pub(super) only_new: bool,
     key: String,
@@ -129,7 +129,7 @@ impl Rows {
     ///
     /// # Errors
     /// `BadRequest`: the source is no JSON object.
-    pub(super) fn row(&mut self, id: DocumentId, source: Box<str>) -> Result<Row, StoreError> {
+    pub(super) fn row(&mut self, id: DocumentId, source: Source) -> Result<Row, StoreError> {
         let document = loose(id, source);
         let refused = |error: &dyn fmt::Display| {
             let DocumentId { index, id } = &document.id;
@@ -214,7 +214,7 @@ impl Rows {
 }
 
 /// A document that has no version yet.
-pub(super) fn loose(id: DocumentId, source: Box<str>) -> Document {
+pub(super) fn loose(id: DocumentId, source: Source) -> Document {
     Document {
         id,
         version: Default::default(),

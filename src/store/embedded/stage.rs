@@ -99,7 +99,7 @@ impl Stage<'_> {
         let Some(source) = patch::patch(&document.source, change).map_err(error::damaged)? else {
             return Ok(false);
         };
-        let row = self.rows.row(document.id.clone(), source)?;
+        let row = self.rows.row(document.id.clone(), source.into())?;
         self.write(row);
         Ok(true)
     }

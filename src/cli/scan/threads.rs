@@ -1,0 +1,197 @@
+//! The threads of a scan: one reads, each of the others judges what was read, block by block, and
+//! what they found comes back in the order of the files. Never prints.
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use crate::cli::Failure;
+use crate::detect::{Judge, Judged};
+use crate::document::{Document, DocumentId};
+use crate::input::{Block, Inputs, Item, Part, Progress, Tally};
+use crate::problem::Problem;
+use crate::sweep::Panel;
+
+/// Documents that are judged at a time, where they do not come in blocks of lines.
+const BATCH: usize = 1_024;
+
+/// What is judged at a time. Each goes with a buffer that comes back once its result was taken in:
+/// there are only so many of them, and so only so much is under way.
+enum Batch {
+    Lines(Block),
+    Documents(Vec<Document>, Vec<u8>),
+}
+
+/// What was made of a batch.
+#[derive(Default)]
+struct Done {
+    /// Those of its documents that are needed further.
+    documents: Vec<Document>,
+    judged: Judged,
+    /// Lines that cannot be read.
+    problems: Vec<Problem>,
+    /// The file of lines that ends here.
+    ended: Option<Arc<str>>,
+    buffer: Vec<u8>,
+}
+
+/// Judges all files. `take` gets what was found, with those documents whose history is asked for,
+/// or with all. Returns what cannot be read.
+///
+/// # Errors
+/// `take` fails, or reading breaks down.
+pub(super) fn judge(
+    panel: &mut Panel,
+    inputs: &Inputs,
+    progress: &Progress,
+    keeps_all: bool,
+    mut take: impl FnMut(&[Document], Judged) -> Result<(), Failure>,
+) -> Result<Vec<Problem>, Failure> {
+    let (free, buffers) = channel();
+    let (batches, received) = channel();
+    let under_way = 2 * panel.threads() + 2;
+    (0..under_way).for_each(|_| drop(free.send(Vec::new())));
+    let (mut tally, mut of_lines) = (Tally::default(), Vec::new());
+    let problems = &mut of_lines;
+    let mut problems = std::thread::scope(|scope| {
+        let reading = scope.spawn(move || read(inputs, progress, &buffers, &batches));
+        panel.in_order(
+            received.into_iter(),
+            |judge, batch: Batch| batch.judge(judge, progress, keeps_all),
+            move |done| {
+                take(&done.documents, done.judged)?;
+                problems.extend(done.problems.into_iter().filter_map(|p| tally.name(p)));
+                problems.extend(done.ended.and_then(|file| tally.finish(&file)));
+                // All is read, if nobody wants it. Once this sender is gone nothing more is read.
+                drop(free.send(done.buffer));
+                Ok::<_, Failure>(())
+            },
+        )?;
+        reading
+            .join()
+            .map_err(|_| Failure::outside("reading broke down; this is a bug, please report it"))
+    })?;
+    problems.append(&mut of_lines);
+    Ok(problems)
+}
+
+/// Reads everything into batches; ends early if nobody takes them.
+fn read(
+    inputs: &Inputs,
+    progress: &Progress,
+    buffers: &Receiver<Vec<u8>>,
+    batches: &Sender<Batch>,
+) -> Vec<Problem> {
+    let send = |batch| match batches.send(batch) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(_) => ControlFlow::Break(()),
+    };
+    let buffer = || match buffers.recv() {
+        Ok(buffer) => ControlFlow::Continue(buffer),
+        Err(_) => ControlFlow::Break(()),
+    };
+    let mut problems = Vec::new();
+    let mut documents = Vec::new();
+    let mut file: Arc<str> = Arc::default();
+    let end = inputs.read_parts(progress, &mut |part| match part {
+        Part::Lines(block) => {
+            if !documents.is_empty() {
+                send(Batch::Documents(std::mem::take(&mut documents), buffer()?))?;
+            }
+            let next = Block::empty(buffer()?);
+            send(Batch::Lines(std::mem::replace(block, next)))
+        }
+        Part::Item(Item::Problem(problem)) => {
+            problems.push(problem);
+            ControlFlow::Continue(())
+        }
+        Part::Item(Item::Record(record)) => {
+            if *file != *record.file {
+                file = Arc::from(record.file);
+            }
+            let id = padded(record.number);
+            documents.push(Document::loose(Arc::clone(&file), id, record.source));
+            if documents.len() < BATCH {
+                return ControlFlow::Continue(());
+            }
+            send(Batch::Documents(std::mem::take(&mut documents), buffer()?))
+        }
+    });
+    if end.is_continue()
+        && let ControlFlow::Continue(buffer) = buffer()
+    {
+        // Fails only if nobody takes it, and then nobody misses it.
+        let _ = send(Batch::Documents(documents, buffer));
+    }
+    problems
+}
+
+impl Batch {
+    fn judge(self, judge: &mut Judge, progress: &Progress, keeps_all: bool) -> Done {
+        let mut done = Done::default();
+        let mut text = None;
+        match self {
+            Self::Documents(documents, buffer) => {
+                done.documents = documents;
+                done.buffer = buffer;
+            }
+            Self::Lines(block) => {
+                let file = Arc::clone(block.file());
+                done.ended = block.is_last().then(|| Arc::clone(&file));
+                let remains = block.take_apart(progress, |number, source| {
+                    let id = padded(number);
+                    let document = Document::loose(Arc::clone(&file), id, source);
+                    done.documents.push(document);
+                });
+                done.problems = remains.problems;
+                text = Some(remains.text);
+            }
+        }
+        done.judged = judge.page(&done.documents);
+        if !keeps_all {
+            keep_asked(&mut done.documents, &done.judged);
+        }
+        // Nobody else holds it, unless documents are kept.
+        if let Some(text) = text.and_then(Arc::into_inner) {
+            done.buffer = text.into_bytes();
+        }
+        done
+    }
+}
+
+/// Drops the documents whose history nobody asks for; the others no longer hold their block.
+fn keep_asked(documents: &mut Vec<Document>, judged: &Judged) {
+    let news = judged.asks.values().flatten();
+    let asked: HashSet<&DocumentId> = news.map(|new| &new.document).collect();
+    documents.retain(|document| asked.contains(&document.id));
+    for document in documents {
+        document.source = document.source.clone().detached();
+    }
+}
+
+/// The number of a record as an id: the order of ids is that of the file.
+fn padded(number: u64) -> Arc<str> {
+    let mut digits = [b'0'; 20];
+    let (mut first, mut rest) = (digits.len(), number);
+    while rest > 0 || digits.len() - first < 10 {
+        first -= 1;
+        digits[first] += (rest % 10) as u8;
+        rest /= 10;
+    }
+    std::str::from_utf8(&digits[first..])
+        .unwrap_or_default()
+        .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_padded() {
+        for number in [0, 7, 1_234_567_890, 12_345_678_901, u64::MAX] {
+            assert_eq!(*padded(number), format!("{number:010}"));
+        }
+    }
+}
