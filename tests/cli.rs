@@ -257,6 +257,52 @@ fn scan_counts_a_document_once_whoever_speaks_of_it() {
     assert!(scan.err.contains(&said), "{said}: {}", scan.err);
 }
 
+/// More lines than are judged at a time, on as many threads as there are.
+#[test]
+fn scan_keeps_the_order_and_the_numbers_of_lines() {
+    let folder = folder();
+    let lines: Vec<String> = (1..=20_000)
+        .map(|number| match number {
+            _ if number % 700 == 0 => "no object".into(),
+            _ if number % 5_000 == 0 => "{\"cut\": \"off".into(),
+            _ => {
+                let command = ["dir", "vssadmin delete shadows /all"][usize::from(number % 40 == 0)];
+                json!({"Hostname": "pc1", "Username": "u", "command": command, "timestamp": "2026-01-05 10:00:00"})
+                    .to_string()
+            }
+        })
+        .collect();
+    fs::write(folder.path().join("many.ndjson"), lines.join("\r\n")).unwrap();
+    let arguments = ["scan", "many.ndjson", "-o", "ndjson"];
+    let scan = picket(folder.path(), &arguments);
+    let found: Vec<usize> = (scan
+        .json()
+        .iter()
+        .filter(|line| line["detector"] == "blacklist"))
+    .map(|line| line["record_id"].as_str().unwrap().parse().unwrap())
+    .collect();
+    let expected: Vec<usize> = (40..=20_000)
+        .step_by(40)
+        .filter(|number| number % 700 != 0 && number % 5_000 != 0)
+        .collect();
+    assert_eq!(found, expected);
+    assert!(scan.err.contains("19 968 events judged"), "{}", scan.err);
+    assert!(scan.err.contains("; 32 unreadable"), "{}", scan.err);
+    let unnamed = "many.ndjson: 8 more records of this file cannot be read";
+    assert!(scan.err.contains(unnamed), "{}", scan.err);
+    assert!(
+        scan.err.contains("many.ndjson:700: is not a JSON object"),
+        "{}",
+        scan.err
+    );
+    // Once more, in another layout of the same file.
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(lines.join("\n").as_bytes()).unwrap();
+    let again = folder.path().join("many.ndjson");
+    fs::write(again, gzip.finish().unwrap()).unwrap();
+    assert_eq!(picket(folder.path(), &arguments).out, scan.out);
+}
+
 #[test]
 fn a_line_that_cannot_be_read_is_named_and_stops_nothing() {
     let folder = folder();

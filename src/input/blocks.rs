@@ -10,8 +10,9 @@ use super::{BUFFER, Item, MAX_RECORD, Part, Progress, Record, Sink, Tally, json}
 use crate::document::Source;
 use crate::problem::Problem;
 
-/// So many bytes are read before they are handed over: some hundred events.
-pub(super) const BLOCK: usize = 256 << 10;
+/// So many bytes are read before they are handed over: some hundred events. With fewer, threads
+/// wake one another too often.
+pub(super) const BLOCK: usize = 512 << 10;
 
 /// Whole lines of one file.
 #[derive(Debug)]
@@ -36,9 +37,8 @@ pub struct Remains {
 }
 
 impl Block {
-    /// Nothing; what is read next goes into that buffer.
-    pub fn empty(mut buffer: Vec<u8>) -> Self {
-        buffer.clear();
+    /// Nothing; what is read next goes into that buffer, whatever stands in it.
+    pub fn empty(buffer: Vec<u8>) -> Self {
         Self {
             file: Arc::default(),
             first: 1,
@@ -182,8 +182,6 @@ pub(super) fn read(input: &mut dyn BufRead, size: usize, sink: &mut Sink<'_>) ->
     loop {
         block.file = sink.file.into();
         block.first = next;
-        block.text.reserve(size + BUFFER);
-        block.text.append(&mut rest);
         let filled = fill(&mut block.text, &mut rest, input, size);
         next += memchr::memchr_iter(b'\n', &block.text).count() as u64;
         block.is_last = !matches!(filled, Ok(true));
@@ -200,8 +198,8 @@ pub(super) fn read(input: &mut dyn BufRead, size: usize, sink: &mut Sink<'_>) ->
     }
 }
 
-/// Reads until there are so many bytes and a line ends; what was read beyond that end goes into
-/// `rest`. Whether there may be more. `text` holds no end of a line before.
+/// Reads on after `rest` until there are so many bytes and a line ends; what was read beyond that
+/// end is the next rest. Whether there may be more. `rest` holds no end of a line.
 ///
 /// # Errors
 /// The file cannot be read any further; the text then ends before the line that is not whole.
@@ -211,32 +209,41 @@ fn fill(
     input: &mut dyn BufRead,
     size: usize,
 ) -> io::Result<bool> {
-    let mut searched = text.len();
+    // So large that they need not go through the input's own buffer.
+    let piece = size.min(BUFFER);
+    let (mut filled, mut searched) = (rest.len(), rest.len());
+    text.resize(text.len().max(filled), 0);
+    text[..filled].copy_from_slice(rest);
+    rest.clear();
     loop {
-        match input.fill_buf() {
-            Ok([]) => return Ok(false),
-            Ok(bytes) => {
-                let read = bytes.len();
-                text.extend_from_slice(bytes);
-                input.consume(read);
+        // What the buffer held before is not overwritten with zeros first.
+        if text.len() < filled + piece {
+            text.resize(filled + piece, 0);
+        }
+        match input.read(&mut text[filled..filled + piece]) {
+            Ok(0) => {
+                text.truncate(filled);
+                return Ok(false);
             }
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => {
-                let end = memchr::memrchr(b'\n', text).map_or(0, |at| at + 1);
+                let end = memchr::memrchr(b'\n', &text[..filled]).map_or(0, |at| at + 1);
                 text.truncate(end);
                 return Err(error);
             }
         }
-        if text.len() < size {
+        if filled < size {
             continue;
         }
-        let new = text.get(searched..).unwrap_or_default();
-        if let Some(end) = memchr::memrchr(b'\n', new) {
-            rest.extend_from_slice(text.get(searched + end + 1..).unwrap_or_default());
-            text.truncate(searched + end + 1);
+        if let Some(end) = memchr::memrchr(b'\n', &text[searched..filled]) {
+            let end = searched + end + 1;
+            rest.extend_from_slice(&text[end..filled]);
+            text.truncate(end);
             return Ok(true);
         }
-        searched = text.len();
-        if searched > MAX_RECORD {
+        searched = filled;
+        if filled > MAX_RECORD {
             text.truncate(MAX_RECORD + 1);
             return match pass_over(input) {
                 Ok(has_end) => {

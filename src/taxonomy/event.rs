@@ -123,7 +123,6 @@ pub struct Slots {
 pub struct Event<'a> {
     /// The document.
     pub document: &'a Document,
-    /// What the document says, looked up once.
     source: &'a str,
     slots: &'a Slots,
 }
@@ -140,9 +139,7 @@ impl<'a> Event<'a> {
 
     /// The values of a field: none if it is absent, several if it is an array.
     pub fn values(&self, field: FieldId) -> impl Iterator<Item = Value<'a>> + use<'a> {
-        let slots = self.slots;
-        let source = self.source;
-        let mut at = slots.first(field);
+        let (Self { source, slots, .. }, mut at) = (*self, self.slots.first(field));
         std::iter::from_fn(move || {
             let stored = slots.values.get(at as usize)?;
             at = stored.next;
@@ -165,9 +162,7 @@ impl<'a> Event<'a> {
     /// The values of a field as they stand in the source, escaped: where these and their marks are
     /// the same, so are the values. Cheaper than those.
     pub fn raw_values(&self, field: FieldId) -> impl Iterator<Item = (u8, &'a str)> + use<'a> {
-        let slots = self.slots;
-        let source = self.source;
-        let mut at = slots.first(field);
+        let (Self { source, slots, .. }, mut at) = (*self, self.slots.first(field));
         std::iter::from_fn(move || {
             let stored = slots.values.get(at as usize)?;
             at = stored.next;
@@ -178,8 +173,7 @@ impl<'a> Event<'a> {
 
     /// Every value of the document, named or not.
     pub fn all_values(&self) -> impl Iterator<Item = Value<'a>> + use<'a> {
-        let source = self.source;
-        let slots = self.slots.whole(source);
+        let (slots, source) = (self.slots.whole(self.source), self.source);
         slots
             .values
             .iter()
