@@ -119,6 +119,7 @@ fn read(
         }
     });
     if end.is_continue()
+        && !documents.is_empty()
         && let ControlFlow::Continue(buffer) = buffer()
     {
         // Fails only if nobody takes it, and then nobody misses it.
