@@ -3,10 +3,12 @@
 //! and the opinion of a second engine. An event that nothing is found on costs no allocation.
 
 mod bounded;
+mod common;
 pub mod cost;
 pub mod cross;
 mod evidence;
 pub mod explain;
+mod grams;
 mod index;
 mod learn;
 mod pivot;
@@ -16,7 +18,6 @@ mod routes;
 mod scratch;
 mod second;
 mod seen;
-mod sieve;
 mod words;
 
 use std::sync::{Arc, OnceLock};

@@ -36,6 +36,31 @@ pub(super) fn unescape(raw: &str, out: &mut String) -> Option<()> {
     Some(())
 }
 
+/// Writes a text as JSON mostly has it: with `\\` before quotes and backslashes.
+pub(crate) fn escape_into(text: &str, out: &mut String) {
+    let mut rest = text;
+    while let Some(at) = memchr::memchr2(b'\\', b'"', rest.as_bytes()) {
+        let (before, special) = rest.split_at(at);
+        let (special, after) = special.split_at(1);
+        out.extend([before, "\\", special]);
+        rest = after;
+    }
+    out.push_str(rest);
+}
+
+/// Whether a JSON string with escapes stands there as [`escape_into`] writes what it means, but for
+/// line ends and the like.
+pub(super) fn is_usual(raw: &str) -> bool {
+    let mut rest = raw.as_bytes();
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        match rest.get(at + 1) {
+            Some(b'\\' | b'"' | b'n' | b'r' | b't') => rest = rest.get(at + 2..).unwrap_or_default(),
+            _ => return false,
+        }
+    }
+    true
+}
+
 /// The code unit of the `\uXXXX` at that place.
 fn hex(text: &str, at: usize) -> Option<u32> {
     let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;

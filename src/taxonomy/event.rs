@@ -7,7 +7,7 @@ use std::cell::OnceCell;
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
-use super::escape::unescape;
+use super::escape::{is_usual, unescape};
 use super::read::Plan;
 use super::time::parse_time;
 use super::{FieldId, Route};
@@ -168,6 +168,29 @@ impl<'a> Event<'a> {
             at = stored.next;
             let mark = stored.text.kind as u8 * 2 + u8::from(stored.text.place == Place::Late);
             Some((mark, slots.raw(source, stored.text)))
+        })
+    }
+
+    /// The values of a field as they stand in the source, if that is how
+    /// [`escape_into`](super::escape::escape_into) writes what they mean, and otherwise `None`.
+    /// Cheaper than those. Line ends and the like are never as it writes them.
+    pub(crate) fn usual_values(
+        &self,
+        field: FieldId,
+    ) -> impl Iterator<Item = Option<&'a str>> + use<'a> {
+        let slots = self.slots;
+        let source = &*self.document.source;
+        let mut at = slots.first(field);
+        std::iter::from_fn(move || {
+            let stored = slots.values.get(at as usize)?;
+            at = stored.next;
+            let raw = slots.raw(source, stored.text);
+            let is_usual = match stored.text.place {
+                Place::Source => true,
+                Place::Arena => memchr::memchr2(b'\\', b'"', raw.as_bytes()).is_none(),
+                Place::Late => is_usual(raw),
+            };
+            Some(is_usual.then_some(raw))
         })
     }
 

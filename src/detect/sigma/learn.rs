@@ -6,10 +6,12 @@ use std::hash::Hasher;
 
 use rustc_hash::FxHasher;
 
+use super::common::Common;
 use super::pivot::{self, Needle};
 use super::routes::Group;
 use super::scratch::Scratch;
 use crate::rule::RuleSet;
+use crate::taxonomy::escape::escape_into;
 use crate::taxonomy::{Event, FieldId};
 
 /// Of how many events one is looked at, and how many are looked at before something is concluded.
@@ -108,6 +110,20 @@ impl Lesson {
             .filter(|(at, _)| is_new(*at))
             .map(|(_, field)| *field)
             .collect()
+    }
+
+    /// What is frequent in a field.
+    pub(super) fn common(&self, field: Option<FieldId>) -> Common {
+        let samples = self.sample.iter().flat_map(|sample| &sample.values);
+        let values = samples.filter(|(of, _)| *of == field).map(|(_, value)| {
+            let mut written = String::new();
+            escape_into(value, &mut written);
+            written
+        });
+        match values.collect::<Vec<String>>() {
+            values if values.is_empty() => Common::default(),
+            values => Common::of(values.iter().map(String::as_str)),
+        }
     }
 
     /// The rules that were woken too often, each with the pivot that was rarest.

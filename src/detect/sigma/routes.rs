@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustc_hash::FxHashMap;
 
-use super::index::{Build, Index};
+use super::common::Common;
+use super::index::Index;
 use super::learn::Lesson;
 use super::pivot::{self, Needle};
 use crate::rule::RuleSet;
@@ -116,11 +117,12 @@ impl Routes {
         let is_plain = |rule: &u32| matches!(self.asked.get(*rule as usize), Some(Some(_)));
         let (plain, worded): (Vec<u32>, Vec<u32>) = rules.iter().partition(|rule| is_plain(rule));
         let pivot = |rule: u32| self.pivots.get(rule as usize)?.as_deref();
+        let usual = |_| Common::default();
         let routed = Arc::new(Routed {
             number: self.number(),
             is_learnt: false,
-            plain: vec![self.group(plain, pivot, Build::Soon)],
-            worded: Arc::new(Index::new(self.number(), &worded, pivot, Build::Soon)),
+            plain: vec![self.group(plain, pivot, usual)],
+            worded: Arc::new(Index::new(&worded, pivot, usual)),
             rules: rules.into(),
         });
         all.insert(routed.rules.clone(), routed.clone());
@@ -131,7 +133,7 @@ impl Routes {
         &self,
         rules: Vec<u32>,
         pivot: impl Fn(u32) -> Option<&'p [Needle]>,
-        build: Build,
+        common: impl Fn(Option<FieldId>) -> Common,
     ) -> Group {
         let fields = rules
             .iter()
@@ -142,7 +144,7 @@ impl Routes {
         let number = self.number();
         Group {
             number,
-            index: Index::new(number, &rules, pivot, build),
+            index: Index::new(&rules, pivot, common),
             rules,
             asked,
         }
@@ -179,7 +181,7 @@ impl Routes {
         let groups = [steady, fresh]
             .into_iter()
             .filter(|rules| !rules.is_empty())
-            .map(|rules| self.group(rules, pivot, Build::ToLast));
+            .map(|rules| self.group(rules, pivot, |field| lesson.common(field)));
         let better = Arc::new(Routed {
             number: self.number(),
             is_learnt: true,

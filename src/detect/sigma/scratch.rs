@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use memchr::memmem::Finder;
 
-use super::seen::Seen;
 use crate::rule::Rule;
 use crate::rule::pattern;
 use crate::rule::predicate::{Atom, AtomId, How, Predicate};
@@ -59,8 +58,8 @@ pub(super) struct Scratch {
     finders: Finders,
     /// Its source in lower case, if that was asked for.
     pub(super) source: Vec<u8>,
-    /// What values woke when they were seen last: all that outlives an event.
-    pub(super) seen: Seen,
+    /// A folded value as JSON writes it.
+    pub(super) written: String,
 }
 
 impl Scratch {
@@ -133,32 +132,19 @@ impl Scratch {
             .unwrap_or_default()
     }
 
-    /// Shows one value to an index, with the means to wake rules.
-    pub(super) fn with_value(
-        &mut self,
-        number: usize,
-        look: impl FnOnce(&str, &mut dyn FnMut(u32)),
-    ) {
-        let Self {
-            stamp,
-            lower,
-            values,
-            woken,
-            candidates,
-            ..
-        } = self;
-        let value = values
-            .get(number)
-            .and_then(|(start, end)| lower.get(*start..*end))
-            .unwrap_or_default();
-        look(value, &mut |rule| wake(*stamp, woken, candidates, rule));
+    /// Wakes a rule.
+    pub(super) fn wake(&mut self, rule: u32) {
+        if let Some(seen) = self.woken.get_mut(rule as usize)
+            && *seen != self.stamp
+        {
+            *seen = self.stamp;
+            self.candidates.push(rule);
+        }
     }
 
     /// Wakes all of those rules.
     pub(super) fn wake_all(&mut self, rules: &[u32]) {
-        for rule in rules {
-            wake(self.stamp, &mut self.woken, &mut self.candidates, *rule);
-        }
+        rules.iter().for_each(|rule| self.wake(*rule));
     }
 
     /// The rules that were woken, in their order; give them back with [`Scratch::give_back`].
@@ -324,14 +310,5 @@ fn is_overlong(event: &Event<'_>, atom: &Atom) -> bool {
     match atom.field {
         Some(field) => event.values(field).any(too_long),
         None => event.all_values().any(too_long),
-    }
-}
-
-fn wake(stamp: u32, woken: &mut [u32], candidates: &mut Vec<u32>, rule: u32) {
-    if let Some(seen) = woken.get_mut(rule as usize)
-        && *seen != stamp
-    {
-        *seen = stamp;
-        candidates.push(rule);
     }
 }

@@ -73,16 +73,6 @@ pub(super) enum Known<'a> {
 }
 
 impl Seen {
-    /// What is known of one value, as [`Event::raw_values`] has it, put to the index of that number.
-    pub(super) fn value(&mut self, index: u64, (mark, value): (u8, &str)) -> Known<'_> {
-        if value.len() > MAX_KEY || !self.begin(index) {
-            return Known::Unkept;
-        }
-        self.key.push(mark);
-        self.key.extend_from_slice(value.as_bytes());
-        self.look()
-    }
-
     /// What is known of an event that says what this one says in those fields, put to the index of
     /// that number.
     pub(super) fn event(&mut self, index: u64, fields: &[FieldId], event: &Event<'_>) -> Known<'_> {
