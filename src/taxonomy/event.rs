@@ -8,7 +8,7 @@ use std::fmt::{self, Write};
 use std::sync::Arc;
 
 use super::escape::{is_usual, unescape};
-use super::read::Plan;
+use super::read::{MAX_SOURCE, Plan};
 use super::time::parse_time;
 use super::{FieldId, Route};
 use crate::document::Document;
@@ -36,14 +36,49 @@ pub struct Value<'a> {
     pub kind: Kind,
 }
 
-/// Where a value's text is.
+/// Where a value's text is, and its type: the first byte there (for [`Place::Late`] its number), its
+/// length, its place and its kind in one word, which is handed on many times and stays in a register.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Text {
-    place: Place,
-    /// The first byte there; for [`Place::Late`] its number.
-    start: u32,
-    len: u32,
-    kind: Kind,
+pub(super) struct Text(u64);
+
+const START_BITS: u32 = u32::BITS;
+const LEN_BITS: u32 = MAX_SOURCE.ilog2() + 1;
+const PLACE: u32 = START_BITS + LEN_BITS;
+const KIND: u32 = PLACE + 2;
+
+impl Text {
+    /// `None` if it does not fit.
+    fn new(place: Place, start: usize, len: usize, kind: Kind) -> Option<Self> {
+        let fits = start >> START_BITS == 0 && len >> LEN_BITS == 0;
+        let (start, len) = (start as u64, len as u64);
+        let word = start | len << START_BITS | (place as u64) << PLACE | (kind as u64) << KIND;
+        fits.then_some(Self(word))
+    }
+
+    fn start(self) -> usize {
+        (self.0 & u64::from(u32::MAX)) as usize
+    }
+
+    fn len(self) -> usize {
+        (self.0 >> START_BITS) as usize & ((1 << LEN_BITS) - 1)
+    }
+
+    fn place(self) -> Place {
+        match self.0 >> PLACE & 3 {
+            0 => Place::Source,
+            1 => Place::Arena,
+            _ => Place::Late,
+        }
+    }
+
+    fn kind(self) -> Kind {
+        match self.0 >> KIND {
+            0 => Kind::Text,
+            1 => Kind::Number,
+            2 => Kind::Bool,
+            _ => Kind::Null,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,7 +201,7 @@ impl<'a> Event<'a> {
         std::iter::from_fn(move || {
             let stored = slots.values.get(at as usize)?;
             at = stored.next;
-            let mark = stored.text.kind as u8 * 2 + u8::from(stored.text.place == Place::Late);
+            let mark = stored.text.kind() as u8 * 2 + u8::from(stored.text.place() == Place::Late);
             Some((mark, slots.raw(source, stored.text)))
         })
     }
@@ -185,7 +220,7 @@ impl<'a> Event<'a> {
             let stored = slots.values.get(at as usize)?;
             at = stored.next;
             let raw = slots.raw(source, stored.text);
-            let is_usual = match stored.text.place {
+            let is_usual = match stored.text.place() {
                 Place::Source => true,
                 Place::Arena => memchr::memchr2(b'\\', b'"', raw.as_bytes()).is_none(),
                 Place::Late => is_usual(raw),
@@ -266,20 +301,20 @@ impl Slots {
     }
 
     pub(super) fn value<'a>(&'a self, source: &'a str, stored: Text) -> Value<'a> {
-        let (start, len) = (stored.start as usize, stored.len as usize);
-        let text = match stored.place {
+        let (start, len) = (stored.start(), stored.len());
+        let text = match stored.place() {
             Place::Source => source.get(start..start + len),
             Place::Arena => self.arena.get(start..start + len),
             Place::Late => self.late.get(start).map(|late| late.text(source)),
         };
         Value {
             text: text.unwrap_or_default(),
-            kind: stored.kind,
+            kind: stored.kind(),
         }
     }
 
     fn raw<'a>(&'a self, source: &'a str, stored: Text) -> &'a str {
-        match (stored.place, self.late.get(stored.start as usize)) {
+        match (stored.place(), self.late.get(stored.start())) {
             (Place::Late, Some(late)) => late.raw(source),
             _ => self.value(source, stored).text,
         }
@@ -301,7 +336,7 @@ impl Slots {
     /// The first value of a field, if it is no `null`.
     pub(super) fn first_text<'a>(&'a self, source: &'a str, field: FieldId) -> Option<&'a str> {
         let stored = self.values.get(self.first(field) as usize)?;
-        (stored.text.kind != Kind::Null).then(|| self.value(source, stored.text).text)
+        (stored.text.kind() != Kind::Null).then(|| self.value(source, stored.text).text)
     }
 
     pub(super) fn rank(&self, field: FieldId) -> Option<u8> {
@@ -349,30 +384,20 @@ impl Slots {
         self.route = Route::default();
     }
 
-    /// The text as it stands in the source at `start`; `None` beyond 4 GiB.
+    /// The text as it stands in the source at `start`.
     pub(super) fn borrowed(&self, start: usize, len: usize, kind: Kind) -> Option<Text> {
-        Some(Text {
-            place: Place::Source,
-            start: u32::try_from(start).ok()?,
-            len: u32::try_from(len).ok()?,
-            kind,
-        })
+        Text::new(Place::Source, start, len, kind)
     }
 
     /// The text that stands in the source at `start` with escapes, which are looked at later.
     pub(super) fn late(&mut self, start: usize, len: usize) -> Option<Text> {
-        let text = self.borrowed(start, len, Kind::Text)?;
-        let number = u32::try_from(self.late.len()).ok()?;
+        let text = Text::new(Place::Late, self.late.len(), len, Kind::Text);
         self.late.push(Late {
-            start: text.start,
-            len: text.len,
+            start: u32::try_from(start).ok()?,
+            len: u32::try_from(len).ok()?,
             text: OnceCell::new(),
         });
-        Some(Text {
-            place: Place::Late,
-            start: number,
-            ..text
-        })
+        text
     }
 
     /// Notes that a value is made of words that the source does not have.
@@ -387,11 +412,8 @@ impl Slots {
     ) -> Option<Option<Text>> {
         let start = self.arena.len();
         write(&mut self.arena)?;
-        let written = self.borrowed(start, self.arena.len() - start, Kind::Text);
-        Some(written.map(|text| Text {
-            place: Place::Arena,
-            ..text
-        }))
+        let len = self.arena.len() - start;
+        Some(Text::new(Place::Arena, start, len, Kind::Text))
     }
 
     /// A text that is put together from pieces that borrow nothing.
@@ -410,12 +432,12 @@ impl Slots {
         let late = std::mem::take(&mut self.late);
         let append = |arena: &mut String, text: Option<Text>| {
             let Some(text) = text else { return };
-            let range = text.start as usize..text.start as usize + text.len as usize;
-            match text.place {
+            let range = text.start()..text.start() + text.len();
+            match text.place() {
                 Place::Source => arena.push_str(source.get(range).unwrap_or_default()),
                 Place::Arena => arena.extend_from_within(range),
                 Place::Late => {
-                    let late = late.get(text.start as usize);
+                    let late = late.get(text.start());
                     arena.push_str(late.map_or("", |late| late.text(source)));
                 }
             }

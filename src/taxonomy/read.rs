@@ -10,7 +10,7 @@ mod trail;
 use std::sync::Arc;
 
 pub use leaves::leaves;
-use scan::{Raw, Scanner, Token};
+use scan::{Failed, Raw, Scanner, Token};
 pub use trail::Trail;
 
 use super::escape::unescape;
@@ -22,6 +22,9 @@ use crate::finding::Earlier;
 
 /// Documents nested deeper are refused: most JSON parsers stop at 128.
 pub(crate) const MAX_DEPTH: usize = 100;
+
+/// Longer documents are refused, in bytes.
+pub(super) const MAX_SOURCE: usize = (1 << 28) - 1;
 
 /// Why a document cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -118,8 +121,7 @@ impl Plan {
             asides: [None; Aside::COUNT],
             key: String::new(),
         };
-        walk.document()
-            .map_err(|fault| ReadError(format!("{} at byte {}", fault.what, fault.at)))?;
+        walk.document().map_err(|Failed| walk.scan.error())?;
         walk.conclude();
         Ok(())
     }
@@ -147,10 +149,8 @@ enum Found {
 }
 
 impl Walk<'_, '_> {
-    fn document(&mut self) -> Result<(), Fault> {
-        if !self.scan.take(b'{') {
-            return Err(self.scan.fault("a brace is missing"));
-        }
+    fn document(&mut self) -> Result<(), Failed> {
+        self.scan.begin()?;
         self.object(Some(Shapes::ROOT), 1)?;
         if self.scan.is_at_end() {
             Ok(())
@@ -160,7 +160,7 @@ impl Walk<'_, '_> {
     }
 
     /// An object, behind its brace.
-    fn object(&mut self, node: Option<NodeId>, depth: usize) -> Result<(), Fault> {
+    fn object(&mut self, node: Option<NodeId>, depth: usize) -> Result<(), Failed> {
         if self.scan.take(b'}') {
             return Ok(());
         }
@@ -179,7 +179,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn array(&mut self, node: Option<NodeId>, depth: usize) -> Result<(), Fault> {
+    fn array(&mut self, node: Option<NodeId>, depth: usize) -> Result<(), Failed> {
         if self.scan.take(b']') {
             return Ok(());
         }
@@ -192,7 +192,7 @@ impl Walk<'_, '_> {
     }
 
     /// One place of the document.
-    fn place(&mut self, node: Option<NodeId>, depth: usize) -> Result<(), Fault> {
+    fn place(&mut self, node: Option<NodeId>, depth: usize) -> Result<(), Failed> {
         if node.is_none() && !self.keeps_all {
             return self.scan.skip();
         }
@@ -203,22 +203,21 @@ impl Walk<'_, '_> {
             Token::Object => self.object(node, depth + 1),
             Token::Array => self.array(node, depth + 1),
             Token::String(raw) => {
-                let len = raw.end - raw.start;
                 // Most values are never looked at: the same was said before.
-                let text = match raw.is_escaped {
-                    true => self.slots.late(raw.start, len),
-                    false => self.slots.borrowed(raw.start, len, Kind::Text),
+                let text = match raw.is_escaped() {
+                    true => self.slots.late(raw.start(), raw.len()),
+                    false => self.slots.borrowed(raw.start(), raw.len(), Kind::Text),
                 };
                 self.value(node, text);
                 Ok(())
             }
-            Token::Bare(start, end) => {
-                let (end, kind) = match self.scan.slice(start, end) {
-                    "null" => (start, Kind::Null),
-                    "true" | "false" => (end, Kind::Bool),
-                    _ => (end, Kind::Number),
+            Token::Bare(raw) => {
+                let (len, kind) = match self.scan.slice(raw) {
+                    "null" => (0, Kind::Null),
+                    "true" | "false" => (raw.len(), Kind::Bool),
+                    _ => (raw.len(), Kind::Number),
                 };
-                let text = self.slots.borrowed(start, end - start, kind);
+                let text = self.slots.borrowed(raw.start(), len, kind);
                 self.value(node, text);
                 Ok(())
             }
@@ -226,7 +225,7 @@ impl Walk<'_, '_> {
     }
 
     /// The next key, and where it leads.
-    fn next(&mut self, node: Option<NodeId>) -> Result<Found, Fault> {
+    fn next(&mut self, node: Option<NodeId>) -> Result<Found, Failed> {
         let Some((from, trail)) = node.zip(self.trail.as_deref_mut()) else {
             let key = self.scan.key()?;
             return self.step(node, key);
@@ -238,20 +237,20 @@ impl Walk<'_, '_> {
         let key = self.scan.key()?;
         let found = self.step(node, key)?;
         if let (Found::Node(to), Some(trail)) = (&found, self.trail.as_deref_mut())
-            && !key.is_escaped
+            && !key.is_escaped()
         {
-            trail.learn(from, self.scan.slice(key.start, key.end), *to);
+            trail.learn(from, self.scan.slice(key), *to);
         }
         Ok(found)
     }
 
     /// One step down, along that key.
-    fn step(&mut self, node: Option<NodeId>, key: Raw) -> Result<Found, Fault> {
+    fn step(&mut self, node: Option<NodeId>, key: Raw) -> Result<Found, Failed> {
         let Some(node) = node else {
             return Ok(Found::Node(None));
         };
-        let mut name = self.scan.slice(key.start, key.end);
-        if key.is_escaped {
+        let mut name = self.scan.slice(key);
+        if key.is_escaped() {
             self.key.clear();
             if unescape(name, &mut self.key).is_none() {
                 return Err(self.scan.fault("an escape is unknown"));
@@ -272,7 +271,7 @@ impl Walk<'_, '_> {
         &mut self,
         container: NodeId,
         depth: usize,
-    ) -> Result<Option<Option<NodeId>>, Fault> {
+    ) -> Result<Option<Option<NodeId>>, Failed> {
         if self.scan.peek() == b'"' {
             let Token::String(raw) = self.scan.value()? else {
                 return Ok(None);
@@ -292,7 +291,7 @@ impl Walk<'_, '_> {
         }
         loop {
             let key = self.scan.key()?;
-            if self.scan.slice(key.start, key.end) == "Name" {
+            if self.scan.slice(key) == "Name" {
                 named = self.pair_name(container, MAX_DEPTH)?;
             } else {
                 self.scan.skip()?;

@@ -6,6 +6,8 @@ mod keys;
 mod paths;
 mod places;
 
+use std::num::NonZeroU32;
+
 use super::{FieldId, Fields};
 use keys::Keys;
 
@@ -128,9 +130,9 @@ impl Turn {
     }
 }
 
-/// A place in the trie.
+/// A place in the trie. Never zero inside, so that an optional one is as small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NodeId(u32);
+pub(super) struct NodeId(NonZeroU32);
 
 #[derive(Debug, Default)]
 struct Node {
@@ -149,14 +151,22 @@ pub(super) struct Shapes {
 }
 
 impl NodeId {
+    const fn new(number: u32) -> Self {
+        Self(NonZeroU32::MIN.saturating_add(number))
+    }
+
     pub(super) fn number(self) -> u32 {
-        self.0
+        self.0.get() - 1
+    }
+
+    fn index(self) -> usize {
+        self.number() as usize
     }
 }
 
 impl Shapes {
     /// Where every document begins.
-    pub(super) const ROOT: NodeId = NodeId(0);
+    pub(super) const ROOT: NodeId = NodeId::new(0);
 
     /// The trie for those fields.
     pub(super) fn new(fields: &Fields) -> Self {
@@ -236,7 +246,7 @@ impl Shapes {
         );
         if !path.is_empty() {
             let data = self.node(container, "Data");
-            self.nodes[data.0 as usize].pairs_of = Some(container);
+            self.nodes[data.index()].pairs_of = Some(container);
         }
     }
 
@@ -257,7 +267,7 @@ impl Shapes {
     fn add(&mut self, from: NodeId, path: &str, target: Target, rank: u8, turn: Turn) {
         let node = self.node(from, path);
         let leaf = Leaf { target, rank, turn };
-        self.nodes[node.0 as usize].leaves.push(leaf);
+        self.nodes[node.index()].leaves.push(leaf);
     }
 
     /// The place at that path of keys, made where it is not there; `*` is any other key.
@@ -269,16 +279,16 @@ impl Shapes {
 
     fn child_or_new(&mut self, node: NodeId, key: &str) -> NodeId {
         let known = match key {
-            "*" => self.nodes[node.0 as usize].other,
-            _ => self.nodes[node.0 as usize].children.get(key),
+            "*" => self.nodes[node.index()].other,
+            _ => self.nodes[node.index()].children.get(key),
         };
         if let Some(child) = known {
             return child;
         }
         // Far fewer places than 2^32: one for each field in each container.
-        let child = NodeId(u32::try_from(self.nodes.len()).unwrap_or(0));
+        let child = NodeId::new(u32::try_from(self.nodes.len()).unwrap_or(0));
         self.nodes.push(Node::default());
-        let parent = &mut self.nodes[node.0 as usize];
+        let parent = &mut self.nodes[node.index()];
         match key {
             "*" => parent.other = Some(child),
             _ => {
@@ -290,7 +300,7 @@ impl Shapes {
 
     /// Where that key of an object leads. A key may be a path: `winlog.event_data.Image`.
     pub(super) fn child(&self, node: NodeId, key: &str) -> Option<NodeId> {
-        let here = &self.nodes[node.0 as usize];
+        let here = &self.nodes[node.index()];
         if let Some(child) = here.children.get(key) {
             return Some(child);
         }
@@ -302,7 +312,7 @@ impl Shapes {
             && let Some(child) = here.children.get(head)
         {
             return tail.split('.').try_fold(child, |node, key| {
-                let node = &self.nodes[node.0 as usize];
+                let node = &self.nodes[node.index()];
                 node.children.get(key).or(node.other)
             });
         }
@@ -311,12 +321,12 @@ impl Shapes {
 
     /// What the values at a place are for.
     pub(super) fn leaves(&self, node: NodeId) -> &[Leaf] {
-        &self.nodes[node.0 as usize].leaves
+        &self.nodes[node.index()].leaves
     }
 
     /// If the place is a list of name and value: the container that it stands for.
     pub(super) fn container_of_pairs(&self, node: NodeId) -> Option<NodeId> {
-        self.nodes[node.0 as usize].pairs_of
+        self.nodes[node.index()].pairs_of
     }
 }
 

@@ -3,6 +3,7 @@
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
+use super::common::Common;
 use crate::taxonomy::Event;
 
 /// Escapes that may stand for a character that folds to ASCII, in lower case.
@@ -11,6 +12,9 @@ const ESCAPES: [&str; 8] = [
 ];
 /// The characters beyond ASCII that fold to something in it.
 const FOLDS_TO_ASCII: [char; 2] = ['\u{130}', '\u{212a}'];
+
+/// A text is told by so many of its first bytes.
+const TOLD_BY: usize = 4;
 
 /// Texts to look for.
 #[derive(Debug)]
@@ -24,6 +28,10 @@ impl Words {
         let mut parts: Vec<&str> = texts.map(plain).collect();
         if parts.iter().any(|part| part.is_empty()) {
             return None;
+        }
+        let common = Common::default();
+        for part in &mut parts {
+            *part = from_rarest(part, &common);
         }
         parts.extend(ESCAPES);
         // This kind is searched many bytes at a time.
@@ -55,6 +63,13 @@ fn plain(text: &str) -> &str {
     text.split(|c: char| !is_plain(c))
         .max_by_key(|piece| piece.len())
         .unwrap_or_default()
+}
+
+/// The end of a text, from where its first bytes are the rarest: by these it is looked for.
+fn from_rarest<'t>(text: &'t str, common: &Common) -> &'t str {
+    let starts = text.as_bytes().windows(TOLD_BY).enumerate();
+    let rarest = starts.min_by_key(|(_, gram)| common.cost(gram));
+    text.get(rarest.map_or(0, |(at, _)| at)..).unwrap_or(text)
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Walks through everything that a document says, whatever its shape: for stores that search it.
 //! Untrusted input: bounded in depth, never panics.
 
-use super::scan::{Raw, Scanner, Token};
-use super::{Fault, MAX_DEPTH, ReadError};
+use super::scan::{Failed, Raw, Scanner, Token};
+use super::{MAX_DEPTH, ReadError};
 use crate::taxonomy::escape::unescape;
 
 /// Calls `each` with the path of every value that is not `null` (its keys in lower case, joined by
@@ -18,8 +18,7 @@ pub fn leaves(source: &str, each: impl FnMut(&str, &str)) -> Result<(), ReadErro
         text: String::new(),
         each,
     };
-    walk.document()
-        .map_err(|fault| ReadError(format!("{} at byte {}", fault.what, fault.at)))
+    walk.document().map_err(|Failed| walk.scan.error())
 }
 
 struct Leaves<'s, F> {
@@ -31,10 +30,8 @@ struct Leaves<'s, F> {
 }
 
 impl<F: FnMut(&str, &str)> Leaves<'_, F> {
-    fn document(&mut self) -> Result<(), Fault> {
-        if !self.scan.take(b'{') {
-            return Err(self.scan.fault("a brace is missing"));
-        }
+    fn document(&mut self) -> Result<(), Failed> {
+        self.scan.begin()?;
         self.object(1)?;
         if self.scan.is_at_end() {
             Ok(())
@@ -43,7 +40,7 @@ impl<F: FnMut(&str, &str)> Leaves<'_, F> {
         }
     }
 
-    fn object(&mut self, depth: usize) -> Result<(), Fault> {
+    fn object(&mut self, depth: usize) -> Result<(), Failed> {
         if self.scan.take(b'}') {
             return Ok(());
         }
@@ -59,7 +56,7 @@ impl<F: FnMut(&str, &str)> Leaves<'_, F> {
         }
     }
 
-    fn array(&mut self, depth: usize) -> Result<(), Fault> {
+    fn array(&mut self, depth: usize) -> Result<(), Failed> {
         if self.scan.take(b']') {
             return Ok(());
         }
@@ -71,8 +68,8 @@ impl<F: FnMut(&str, &str)> Leaves<'_, F> {
         }
     }
 
-    fn step(&mut self, key: Raw) -> Result<(), Fault> {
-        let key = read(&self.scan, key, &mut self.text)?;
+    fn step(&mut self, key: Raw) -> Result<(), Failed> {
+        let key = read(&mut self.scan, key, &mut self.text)?;
         // XML as JSON writes the text of an element that has attributes so.
         if key == "#text" {
             return Ok(());
@@ -91,7 +88,7 @@ impl<F: FnMut(&str, &str)> Leaves<'_, F> {
         Ok(())
     }
 
-    fn value(&mut self, depth: usize) -> Result<(), Fault> {
+    fn value(&mut self, depth: usize) -> Result<(), Failed> {
         match self.scan.value()? {
             Token::Object | Token::Array if depth >= MAX_DEPTH => {
                 Err(self.scan.fault("it is nested deeper than 100 levels"))
@@ -99,12 +96,12 @@ impl<F: FnMut(&str, &str)> Leaves<'_, F> {
             Token::Object => self.object(depth + 1),
             Token::Array => self.array(depth + 1),
             Token::String(raw) => {
-                let text = read(&self.scan, raw, &mut self.text)?;
+                let text = read(&mut self.scan, raw, &mut self.text)?;
                 (self.each)(&self.path, text);
                 Ok(())
             }
-            Token::Bare(start, end) => {
-                let text = self.scan.slice(start, end);
+            Token::Bare(raw) => {
+                let text = self.scan.slice(raw);
                 if text != "null" {
                     (self.each)(&self.path, text);
                 }
@@ -115,9 +112,9 @@ impl<F: FnMut(&str, &str)> Leaves<'_, F> {
 }
 
 /// What a string means: borrowed, or written into `out` if it has escapes.
-fn read<'a>(scan: &Scanner<'a>, raw: Raw, out: &'a mut String) -> Result<&'a str, Fault> {
-    let text = scan.slice(raw.start, raw.end);
-    if !raw.is_escaped {
+fn read<'a, 's: 'a>(scan: &mut Scanner<'s>, raw: Raw, out: &'a mut String) -> Result<&'a str, Failed> {
+    let text = scan.slice(raw);
+    if !raw.is_escaped() {
         return Ok(text);
     }
     out.clear();

@@ -3,44 +3,92 @@
 //! It is no validator: what is stepped over is only counted by brackets (files are checked by the
 //! input, documents of a store by the store).
 
-use super::Fault;
+use super::{Fault, MAX_SOURCE, ReadError};
 
-/// A string as it stands in the source, without its quotes.
+/// A string as it stands in the source, without its quotes: where it begins, how long it is and
+/// whether it may have escapes, in one word. What is handed on for each value stays in registers.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Raw {
-    pub(super) start: usize,
-    pub(super) end: usize,
-    /// It may have escapes.
-    pub(super) is_escaped: bool,
+pub(super) struct Raw(u64);
+
+const ESCAPED: u64 = 1 << 63;
+
+impl Raw {
+    fn new(start: usize, end: usize, is_escaped: bool) -> Self {
+        let (start, len) = (start as u64, (end - start) as u64);
+        Self(start | len << u32::BITS | if is_escaped { ESCAPED } else { 0 })
+    }
+
+    pub(super) fn start(self) -> usize {
+        (self.0 & u64::from(u32::MAX)) as usize
+    }
+
+    pub(super) fn len(self) -> usize {
+        ((self.0 & !ESCAPED) >> u32::BITS) as usize
+    }
+
+    pub(super) fn is_escaped(self) -> bool {
+        self.0 & ESCAPED != 0
+    }
 }
 
 /// What a value begins with, or is.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Token {
     String(Raw),
-    /// A number, `true`, `false` or `null`: from byte to byte.
-    Bare(usize, usize),
+    /// A number, `true`, `false` or `null`.
+    Bare(Raw),
     Object,
     Array,
 }
+
+/// Something is wrong; [`Scanner::error`] says what.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Failed;
 
 /// A place in a text.
 pub(super) struct Scanner<'s> {
     text: &'s str,
     at: usize,
+    fault: Option<Fault>,
 }
 
 impl<'s> Scanner<'s> {
     pub(super) fn new(text: &'s str) -> Self {
-        Self { text, at: 0 }
+        Self {
+            text,
+            at: 0,
+            fault: None,
+        }
     }
 
-    pub(super) fn slice(&self, start: usize, end: usize) -> &'s str {
-        self.text.get(start..end).unwrap_or_default()
+    pub(super) fn slice(&self, raw: Raw) -> &'s str {
+        let range = raw.start()..raw.start() + raw.len();
+        self.text.get(range).unwrap_or_default()
     }
 
-    pub(super) fn fault(&self, what: &'static str) -> Fault {
-        Fault { what, at: self.at }
+    /// Notes what is wrong here.
+    #[cold]
+    pub(super) fn fault(&mut self, what: &'static str) -> Failed {
+        self.fault = Some(Fault { what, at: self.at });
+        Failed
+    }
+
+    /// What was noted last.
+    pub(super) fn error(&self) -> ReadError {
+        let what = self.fault.map_or("nothing", |fault| fault.what);
+        let at = self.fault.map_or(0, |fault| fault.at);
+        ReadError(format!("{what} at byte {at}"))
+    }
+
+    /// The brace that everything begins with.
+    pub(super) fn begin(&mut self) -> Result<(), Failed> {
+        if self.text.len() > MAX_SOURCE {
+            return Err(self.fault("it is longer than 256 MB"));
+        }
+        match self.take(b'{') {
+            true => Ok(()),
+            false => Err(self.fault("a brace is missing")),
+        }
     }
 
     /// The next byte that is no white space, which stays where it is; 0 at the end.
@@ -79,7 +127,7 @@ impl<'s> Scanner<'s> {
     }
 
     /// A key and its colon.
-    pub(super) fn key(&mut self) -> Result<Raw, Fault> {
+    pub(super) fn key(&mut self) -> Result<Raw, Failed> {
         if !self.take(b'"') {
             return Err(self.fault("a key is missing"));
         }
@@ -92,7 +140,8 @@ impl<'s> Scanner<'s> {
     }
 
     /// The rest of a string, behind its opening quote.
-    fn string(&mut self) -> Result<Raw, Fault> {
+    #[inline]
+    fn string(&mut self) -> Result<Raw, Failed> {
         let start = self.at;
         let bytes = self.text.as_bytes();
         let Some(mut end) = mark(bytes, start) else {
@@ -100,11 +149,7 @@ impl<'s> Scanner<'s> {
         };
         if bytes.get(end) == Some(&b'"') {
             self.at = end + 1;
-            return Ok(Raw {
-                start,
-                end,
-                is_escaped: false,
-            });
+            return Ok(Raw::new(start, end, false));
         }
         loop {
             let rest = bytes.get(end..).unwrap_or_default();
@@ -117,18 +162,14 @@ impl<'s> Scanner<'s> {
             let inside = bytes.get(start..end).unwrap_or_default();
             let backslashes = inside.iter().rev().take_while(|b| **b == b'\\').count();
             if backslashes % 2 == 0 {
-                return Ok(Raw {
-                    start,
-                    end,
-                    is_escaped: true,
-                });
+                return Ok(Raw::new(start, end, true));
             }
             end += 1;
         }
     }
 
     /// A value, or the bracket that it begins with.
-    pub(super) fn value(&mut self) -> Result<Token, Fault> {
+    pub(super) fn value(&mut self) -> Result<Token, Failed> {
         let first = self.peek();
         match first {
             b'"' => {
@@ -157,7 +198,7 @@ impl<'s> Scanner<'s> {
         let is_number = matches!(first, b'-' | b'0'..=b'9')
             && !word.iter().any(|b| matches!(b, b'a'..=b'd' | b'f'..=b'z'));
         if is_number || matches!(word, b"true" | b"false" | b"null") {
-            Ok(Token::Bare(start, self.at))
+            Ok(Token::Bare(Raw::new(start, self.at, false)))
         } else {
             self.at = start;
             Err(self.fault("a value is missing"))
@@ -165,7 +206,7 @@ impl<'s> Scanner<'s> {
     }
 
     /// Steps over a value, however deep.
-    pub(super) fn skip(&mut self) -> Result<(), Fault> {
+    pub(super) fn skip(&mut self) -> Result<(), Failed> {
         if !matches!(self.value()?, Token::Object | Token::Array) {
             return Ok(());
         }
@@ -189,7 +230,7 @@ impl<'s> Scanner<'s> {
     }
 
     /// Behind a value: whether another one follows.
-    pub(super) fn goes_on(&mut self, end: u8) -> Result<bool, Fault> {
+    pub(super) fn goes_on(&mut self, end: u8) -> Result<bool, Failed> {
         if self.take(b',') {
             Ok(true)
         } else if self.take(end) {
