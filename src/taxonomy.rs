@@ -2,6 +2,7 @@
 //! belongs to. A document is recognised by itself, without configuration, and read once; the
 //! values are borrowed from its JSON. CPU only: no I/O, no printing, no clock.
 
+mod bytes;
 pub(crate) mod escape;
 pub mod event;
 pub mod log_source;

@@ -19,11 +19,21 @@ const MAX_BITS: usize = 1 << 16;
 /// What sets a letter in lower case. What else it changes makes more bytes look like a gram.
 pub(super) const LOWER: u8 = 0x20;
 
+/// A text to look for.
+pub(super) struct Text<'t> {
+    /// Folded, and not empty.
+    pub(super) text: &'t str,
+    /// It is of interest only where a value ends with it.
+    pub(super) is_end: bool,
+}
+
 /// Texts to look for, each called by its number.
 #[derive(Debug, Default)]
 pub(super) struct Grams {
     /// As JSON writes them.
     texts: Vec<Box<str>>,
+    /// Those that stand at the end, by their last bytes.
+    ends: FxHashMap<u64, Vec<u32>>,
     ascii: Vec<Table>,
     /// Those of texts with other characters.
     beyond: Vec<Table>,
@@ -32,59 +42,89 @@ pub(super) struct Grams {
 }
 
 impl Grams {
-    /// For those texts, which are folded and not empty. `common` tells what is frequent.
-    pub(super) fn new(texts: &[Box<str>], common: &Common) -> Self {
+    /// For those texts. `common` tells what is frequent.
+    pub(super) fn new(texts: &[Text<'_>], common: &Common) -> Self {
         let written = texts.iter().map(|text| {
             let mut written = String::new();
-            escape_into(text, &mut written);
+            escape_into(text.text, &mut written);
             written.into()
         });
-        let texts: Vec<Box<str>> = written.collect();
+        let written: Vec<Box<str>> = written.collect();
+        let all = || (0..).zip(&written).zip(texts);
+        let mut ends: FxHashMap<u64, Vec<u32>> = FxHashMap::default();
+        for ((number, written), text) in all() {
+            if let Some(end) = end(written).filter(|_| text.is_end) {
+                ends.entry(end).or_default().push(number);
+            }
+        }
         let tables = |is_ascii: bool| {
             let of_width = WIDTHS.into_iter().map(|width| {
-                let numbered = (0..).zip(&texts);
-                let some = numbered.filter(|(_, text)| {
-                    text.is_ascii() == is_ascii && width_for(text.len()) == width
+                let some = all().filter(|((_, written), text)| {
+                    written.is_ascii() == is_ascii
+                        && width_for(written.len()) == width
+                        && !(text.is_end && end(written).is_some())
                 });
-                Table::new(width, some.map(|(n, text)| (n, text.as_bytes())), common)
+                let some = some.map(|((number, written), _)| (number, written.as_bytes()));
+                Table::new(width, some, common)
             });
             of_width.flatten().collect()
         };
         Self {
-            is_printed: !texts.iter().any(|text| text.contains(char::is_control)),
+            is_printed: !texts.iter().any(|text| text.text.contains(char::is_control)),
             ascii: tables(true),
             beyond: tables(false),
-            texts,
+            ends,
+            texts: written,
         }
     }
 
     /// Calls `found` with each text that stands in a value, in whatever case, and where. The value
     /// is as JSON writes it; if it is not ASCII it is folded.
     pub(super) fn each(&self, value: &str, mut found: impl FnMut(usize, Range<usize>)) {
-        let mut check = |at: usize, of_gram: &[Place]| {
-            for place in of_gram {
-                let stands = |start: usize| {
-                    let text = self.texts.get(place.text as usize)?;
-                    let there = start..start.checked_add(text.len())?;
-                    let is_same = value.as_bytes().get(there.clone())?;
-                    is_same
-                        .eq_ignore_ascii_case(text.as_bytes())
-                        .then_some(there)
-                };
-                if let Some(there) = at.checked_sub(place.at as usize).and_then(stands) {
-                    found(place.text as usize, there);
+        if !self.ends.is_empty()
+            && let Some(ends) = end(value).and_then(|end| self.ends.get(&end))
+        {
+            for number in ends {
+                let text = self.texts.get(*number as usize);
+                let start = text.and_then(|text| value.len().checked_sub(text.len()));
+                if let Some(start) = start {
+                    self.check(value, *number, start, &mut found);
                 }
             }
-        };
-        for table in &self.ascii {
-            table.find(value.as_bytes(), &mut check);
         }
-        if !self.beyond.is_empty() && !value.is_ascii() {
-            for table in &self.beyond {
-                table.find(value.as_bytes(), &mut check);
-            }
+        let beyond = match self.beyond.is_empty() || value.is_ascii() {
+            true => &[],
+            false => &*self.beyond,
+        };
+        for table in self.ascii.iter().chain(beyond) {
+            table.find(value.as_bytes(), &mut |number, start| {
+                self.check(value, number, start, &mut found);
+            });
         }
     }
+
+    fn check(
+        &self,
+        value: &str,
+        number: u32,
+        start: usize,
+        found: &mut impl FnMut(usize, Range<usize>),
+    ) {
+        let number = number as usize;
+        if let Some(text) = self.texts.get(number)
+            && let Some(end) = start.checked_add(text.len())
+            && let Some(there) = value.as_bytes().get(start..end)
+            && there.eq_ignore_ascii_case(text.as_bytes())
+        {
+            found(number, start..end);
+        }
+    }
+}
+
+/// The last bytes, without regard to case; `None` if there are too few.
+fn end(text: &str) -> Option<u64> {
+    let last = text.as_bytes().last_chunk::<8>()?;
+    Some(lower_all(*last))
 }
 
 fn width_for(len: usize) -> usize {
@@ -94,11 +134,39 @@ fn width_for(len: usize) -> usize {
         .unwrap_or_default()
 }
 
-/// Where a gram is in a text.
+/// A gram of a text.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     text: u32,
+    /// Where in the text it is.
     at: u32,
+    /// What stands in the text from there on, without regard to case, and how much of it.
+    bytes: u64,
+    mask: u64,
+}
+
+impl Place {
+    fn new(text: u32, written: &[u8], at: usize) -> Self {
+        let rest = written.get(at..).unwrap_or_default();
+        let len = rest.len().min(8);
+        let mask = u64::MAX.checked_shr(64 - 8 * len as u32).unwrap_or(0);
+        Self {
+            text,
+            at: u32::try_from(at).unwrap_or(u32::MAX),
+            bytes: word(rest) & mask,
+            mask,
+        }
+    }
+}
+
+/// The first eight bytes without regard to case; what is not there is anything.
+fn word(bytes: &[u8]) -> u64 {
+    let mut first = [0; 8];
+    match bytes.first_chunk::<8>() {
+        Some(all) => first = *all,
+        None => first[..bytes.len()].copy_from_slice(bytes),
+    }
+    lower_all(first)
 }
 
 /// The grams of one width.
@@ -108,7 +176,9 @@ struct Table {
     /// A value is looked at at every so manieth byte: each text has so many grams in a row.
     stride: usize,
     bits: Box<[u64]>,
-    grams: FxHashMap<u32, Vec<Place>>,
+    /// The first of each gram's places, and how many there are.
+    grams: FxHashMap<u32, (u32, u32)>,
+    places: Box<[Place]>,
 }
 
 impl Table {
@@ -124,18 +194,22 @@ impl Table {
             (4, 5..) => 2,
             _ => 1,
         };
-        let mut grams: FxHashMap<u32, Vec<Place>> = FxHashMap::default();
+        let mut places: Vec<(u32, Place)> = Vec::new();
         for (number, text) in texts {
-            let rarest = text
-                .windows(width + stride - 1)
-                .enumerate()
-                .min_by_key(|(_, row)| row.windows(width).map(|gram| common.cost(gram)).sum::<u32>());
+            let rows = text.windows(width + stride - 1).enumerate();
+            let rarest = rows.min_by_key(|(_, row)| {
+                row.windows(width)
+                    .map(|gram| common.cost(gram))
+                    .sum::<u32>()
+            });
             let Some((at, row)) = rarest else { continue };
-            for (gram, at) in row.windows(width).zip(at..) {
-                let at = u32::try_from(at).unwrap_or(u32::MAX);
-                let places = grams.entry(lower(gram)).or_default();
-                places.push(Place { text: number, at });
-            }
+            let grams = row.windows(width).zip(at..);
+            places.extend(grams.map(|(gram, at)| (lower(gram), Place::new(number, text, at))));
+        }
+        places.sort_by_key(|(gram, _)| *gram);
+        let mut grams: FxHashMap<u32, (u32, u32)> = FxHashMap::default();
+        for (number, (gram, _)) in (0..).zip(&places) {
+            grams.entry(*gram).or_insert((number, 0)).1 += 1;
         }
         let words = (grams.len() * BITS_A_GRAM).clamp(64, MAX_BITS) / 64;
         let mut bits = vec![0; words.next_power_of_two()];
@@ -150,34 +224,51 @@ impl Table {
             stride,
             bits: bits.into(),
             grams,
+            places: places.into_iter().map(|(_, place)| place).collect(),
         })
     }
 
-    /// Calls `check` with each gram's place and the texts that it may be of.
-    fn find(&self, value: &[u8], check: &mut impl FnMut(usize, &[Place])) {
+    /// Calls `check` with each text that may stand there, and where.
+    fn find(&self, value: &[u8], check: &mut impl FnMut(u32, usize)) {
         match (self.width, self.stride) {
-            (4, 4) => self.look(value.as_chunks::<4>().0.iter(), check),
-            (4, 2) => self.look(value.array_windows::<4>().step_by(2), check),
-            (4, _) => self.look(value.array_windows::<4>(), check),
-            (2, _) => self.look(value.array_windows::<2>(), check),
-            _ => self.look(value.array_windows::<1>(), check),
+            (4, 4) => self.look(value, value.as_chunks::<4>().0.iter(), check),
+            (4, 2) => self.look(value, value.array_windows::<4>().step_by(2), check),
+            (4, _) => self.look(value, value.array_windows::<4>(), check),
+            (2, _) => self.look(value, value.array_windows::<2>(), check),
+            _ => self.look(value, value.array_windows::<1>(), check),
         }
     }
 
     /// Written so that its loop has nothing in it but what all bytes need.
+    #[inline(never)]
     fn look<'v, const WIDTH: usize>(
         &self,
+        value: &[u8],
         grams: impl Iterator<Item = &'v [u8; WIDTH]>,
-        check: &mut impl FnMut(usize, &[Place]),
+        check: &mut impl FnMut(u32, usize),
     ) {
         let bits = &*self.bits;
         for (number, gram) in grams.enumerate() {
             let gram = lower(gram);
             let (word, bit) = place(gram, bits.len());
-            if bits[word] & bit != 0
-                && let Some(places) = self.grams.get(&gram)
+            if bits[word] & bit != 0 {
+                self.compare(gram, value, number * self.stride, check);
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn compare(&self, gram: u32, value: &[u8], at: usize, check: &mut impl FnMut(u32, usize)) {
+        let Some((first, count)) = self.grams.get(&gram).copied() else {
+            return;
+        };
+        let there = word(value.get(at..).unwrap_or_default());
+        let range = first as usize..first as usize + count as usize;
+        for place in self.places.get(range).unwrap_or_default() {
+            if (there ^ place.bytes) & place.mask == 0
+                && let Some(start) = at.checked_sub(place.at as usize)
             {
-                check(number * self.stride, places);
+                check(place.text, start);
             }
         }
     }
@@ -191,14 +282,17 @@ fn place(gram: u32, words: usize) -> (usize, u64) {
     ((hash >> 10) as usize & (words - 1), 1 << (hash >> 26))
 }
 
-/// A gram as a number, without regard to case.
+/// Up to four bytes as a number, without regard to case.
 #[inline(always)]
 fn lower(gram: &[u8]) -> u32 {
     let mut bytes = [0; 4];
-    for (to, from) in bytes.iter_mut().zip(gram) {
-        *to = from | LOWER;
-    }
-    u32::from_le_bytes(bytes)
+    bytes[..gram.len()].copy_from_slice(gram);
+    u32::from_le_bytes(bytes) | u32::from_le_bytes([LOWER; 4])
+}
+
+/// The same of eight.
+fn lower_all(bytes: [u8; 8]) -> u64 {
+    u64::from_le_bytes(bytes) | u64::from_le_bytes([LOWER; 8])
 }
 
 #[cfg(test)]
@@ -208,37 +302,35 @@ mod tests {
     use super::*;
     use crate::rule::pattern::fold;
 
-    fn found(texts: &[String], value: &str) -> Vec<usize> {
-        let folded: Vec<Box<str>> = texts.iter().map(|text| fold(text).into()).collect();
+    fn written(text: &str) -> String {
+        let mut written = String::new();
+        escape_into(text, &mut written);
+        written
+    }
+
+    /// The numbers of the texts found, in a value as JSON writes it, and whether its end is theirs.
+    fn found(texts: &[String], is_end: bool, value: &str) -> Vec<(usize, bool)> {
+        let folded: Vec<String> = texts.iter().map(|text| fold(text)).collect();
+        let texts = folded.iter().map(|text| Text { text, is_end });
+        let grams = Grams::new(&texts.collect::<Vec<_>>(), &Common::default());
         let mut all = Vec::new();
-        Grams::new(&folded, &Common::default()).each(value, |text, at| {
-            assert_eq!(at.len(), folded[text].escape(), "{text}");
-            all.push(text);
+        grams.each(value, |text, at| {
+            assert_eq!(fold(&value[at.clone()]), written(&folded[text]));
+            all.push((text, at.end == value.len()));
         });
         all.sort_unstable();
         all.dedup();
         all
     }
 
-    trait Escape {
-        fn escape(&self) -> usize;
-    }
-
-    impl Escape for Box<str> {
-        fn escape(&self) -> usize {
-            let mut written = String::new();
-            escape_into(self, &mut written);
-            written.len()
-        }
-    }
-
     #[test]
     fn texts_are_found_as_they_stand_in_the_source() {
-        let texts = [r"\cmd.exe", "e", "\"x\" ", "powershell", "\u{e9}t\u{e9}"].map(String::from);
-        assert_eq!(found(&texts, r"C:\\Windows\\CMD.EXE"), [0, 1]);
-        assert_eq!(found(&texts, r#"POWERSHELL \"X\" "#), [1, 2, 3]);
-        assert_eq!(found(&texts, "un \u{e9}t\u{e9}"), [4]);
-        assert!(found(&texts, "").is_empty());
+        let texts = [r"\cmd.exe", "\"x\" ", "powershell", "\u{e9}t\u{e9}", "e"].map(String::from);
+        let found = |value| found(&texts, false, value);
+        assert_eq!(found(r"C:\\Windows\\CMD.EXE"), [(0, true), (4, false), (4, true)]);
+        assert_eq!(found(r#"POWERSHELL \"X\" "#), [(1, true), (2, false), (4, false)]);
+        assert_eq!(found("un \u{e9}t\u{e9}"), [(3, true)]);
+        assert!(found("").is_empty());
     }
 
     proptest! {
@@ -253,12 +345,15 @@ mod tests {
             let texts: Vec<String> = texts.into_iter().filter(|text| !long || text.len() > 6).collect();
             prop_assume!(!texts.is_empty());
             let value = fold(&format!("{before}{}{after}", which.get(&texts)));
-            let mut written = String::new();
-            escape_into(&value, &mut written);
-            let all = found(&texts, &written);
+            let inside = found(&texts, false, &written(&value));
+            let at_end = found(&texts, true, &written(&value));
             for (number, text) in texts.iter().enumerate() {
-                if value.contains(&*fold(text)) {
-                    prop_assert!(all.contains(&number), "{text} in {value}");
+                let text = fold(text);
+                if value.contains(&*text) {
+                    prop_assert!(inside.iter().any(|(n, _)| *n == number), "{text} in {value}");
+                }
+                if value.ends_with(&*text) {
+                    prop_assert!(at_end.contains(&(number, true)), "{text} ends {value}");
                 }
             }
         }

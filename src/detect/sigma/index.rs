@@ -4,7 +4,7 @@
 use rustc_hash::FxHashMap;
 
 use super::common::Common;
-use super::grams::Grams;
+use super::grams::{Grams, Text};
 use super::pivot::Needle;
 use super::scratch::Scratch;
 use super::words::Words;
@@ -67,7 +67,7 @@ impl Index {
                 None => Words::new(needles.texts.iter().map(|text| &**text)),
             },
             field,
-            grams: Grams::new(&needles.texts, &common(field)),
+            grams: needles.grams(&common(field)),
             woken: needles.woken,
         });
         let mut fields: Vec<FieldIndex> = fields.collect();
@@ -90,6 +90,14 @@ impl Index {
 }
 
 impl Collected {
+    fn grams(&self, common: &Common) -> Grams {
+        let texts = self.texts.iter().zip(&self.woken).map(|(text, woken)| Text {
+            text,
+            is_end: (woken.iter()).all(|(how, _)| matches!(how, How::Equals | How::EndsWith)),
+        });
+        Grams::new(&texts.collect::<Vec<_>>(), common)
+    }
+
     fn add(&mut self, needle: &Needle, rule: u32) {
         let next = self.texts.len();
         let number = *self.numbers.entry(needle.text.clone()).or_insert(next);

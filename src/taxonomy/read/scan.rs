@@ -4,6 +4,7 @@
 //! input, documents of a store by the store).
 
 use super::{Fault, MAX_SOURCE, ReadError};
+use crate::taxonomy::bytes::marks;
 
 /// A string as it stands in the source, without its quotes: where it begins, how long it is and
 /// whether it may have escapes, in one word. What is handed on for each value stays in registers.
@@ -251,7 +252,7 @@ fn mark(bytes: &[u8], start: usize) -> Option<usize> {
             break;
         };
         let word = u64::from_le_bytes(*word);
-        let found = zeros(word ^ each(b'"')) | zeros(word ^ each(b'\\'));
+        let found = marks(word, b'"') | marks(word, b'\\');
         if found != 0 {
             return Some(at + found.trailing_zeros() as usize / 8);
         }
@@ -259,16 +260,6 @@ fn mark(bytes: &[u8], start: usize) -> Option<usize> {
     }
     let found = memchr::memchr2(b'"', b'\\', bytes.get(at..).unwrap_or_default())?;
     Some(at + found)
-}
-
-/// A word of eight times that byte.
-const fn each(byte: u8) -> u64 {
-    u64::from_le_bytes([byte; 8])
-}
-
-/// The highest bit of the first byte that is zero; what is set above it means nothing.
-const fn zeros(word: u64) -> u64 {
-    word.wrapping_sub(each(0x01)) & !word & each(0x80)
 }
 
 #[cfg(test)]
