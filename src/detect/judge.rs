@@ -21,7 +21,7 @@ use reading::Reading;
 
 /// How many documents detectors see at a time: enough for a module's batch, few enough to stay in
 /// the processor's cache.
-const BATCH: usize = 128;
+const BATCH: usize = 16;
 
 /// Within a window's span, a module is asked again at most once in that many milliseconds of event
 /// time (DetectLM's own interval).

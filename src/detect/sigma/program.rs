@@ -49,14 +49,12 @@ impl Program {
 
     fn of(tree: &Tree, rule: &Rule, atoms: &[Atom]) -> Self {
         let each = |parts: &[Tree]| {
-            parts
-                .iter()
-                .map(|part| Self::of(part, rule, atoms))
-                .collect()
+            let parts = parts.iter().map(|part| Self::of(part, rule, atoms));
+            parts.collect::<Vec<Self>>()
         };
         match tree {
             Tree::Atom(id) => Self::Atom(*id),
-            Tree::All(parts) => Self::All(each(parts)),
+            Tree::All(parts) => Self::All(cheapest_first(each(parts), atoms)),
             Tree::Any(parts) => Self::any(parts, rule, atoms),
             Tree::Not(inner) => Self::Not(Box::new(Self::of(inner, rule, atoms))),
             Tree::Selection(number) => match rule.selections.get(*number) {
@@ -99,7 +97,27 @@ impl Program {
                 None => nodes.push(Self::of(part, rule, atoms)),
             }
         }
-        Self::Any(nodes.into())
+        Self::Any(cheapest_first(nodes, atoms))
+    }
+
+    /// Roughly how long it takes to ask.
+    fn cost(&self, atoms: &[Atom]) -> u32 {
+        match self {
+            Self::Atom(id) => match atoms.get(id.index()).map(|atom| &atom.predicate) {
+                Some(Predicate::Exists | Predicate::Null) => 0,
+                Some(Predicate::Regex(_)) => 64,
+                Some(Predicate::Text { how, .. }) if *how != How::Contains => 1,
+                _ => 8,
+            },
+            Self::All(parts) | Self::Any(parts) => {
+                parts.iter().map(|part| part.cost(atoms)).sum::<u32>()
+            }
+            Self::Not(inner) => inner.cost(atoms),
+            Self::Texts(texts) => match texts.parts {
+                Parts::AtEnd(..) => 4,
+                Parts::Few(_) | Parts::Many(_) => 16,
+            },
+        }
     }
 
     /// Whether it holds for the event.
@@ -115,6 +133,13 @@ impl Program {
             }
         }
     }
+}
+
+/// In the order in which they are asked. A rule is mostly woken by a text that stands somewhere, and
+/// then not fulfilled by how another value ends, which is sooner told.
+fn cheapest_first(mut parts: Vec<Program>, atoms: &[Atom]) -> Box<[Program]> {
+    parts.sort_by_cached_key(|part| part.cost(atoms));
+    parts.into()
 }
 
 impl Texts {
