@@ -50,17 +50,23 @@ pub(crate) fn escape_into(text: &str, out: &mut String) {
     out.push_str(rest);
 }
 
-/// Whether a JSON string with escapes stands there as [`escape_into`] writes what it means, but for
-/// line ends and the like.
+/// Whether a JSON string with escapes is ASCII and stands there as [`escape_into`] writes what it
+/// means, but for line ends and the like.
 pub(super) fn is_usual(raw: &str) -> bool {
     let bytes = raw.as_bytes();
     let mut at = 0;
     while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
         // A word at a time: backslashes are too frequent in paths to call for each.
-        let before = match rest.first_chunk() {
-            Some(word) => bytes::first(u64::from_le_bytes(*word), b'\\'),
-            None => rest.iter().position(|byte| *byte == b'\\'),
+        let (before, is_ascii) = match rest.first_chunk() {
+            Some(word) => {
+                let word = u64::from_le_bytes(*word);
+                (bytes::first(word, b'\\'), bytes::are_ascii(word))
+            }
+            None => (rest.iter().position(|byte| *byte == b'\\'), rest.is_ascii()),
         };
+        if !is_ascii {
+            return false;
+        }
         at += match (before, rest.len()) {
             (None, len) => len.min(bytes::BYTES),
             (Some(before), _) => match rest.get(before + 1) {
@@ -91,7 +97,8 @@ mod tests {
             let mut written = String::new();
             escape_into(&text, &mut written);
             let written = written.replace('\n', r"\n").replace('\t', r"\t");
-            proptest::prop_assert_eq!(is_usual(&raw), is_read && written == raw, "{}", raw);
+            let is_so = is_read && written == raw && raw.is_ascii();
+            proptest::prop_assert_eq!(is_usual(&raw), is_so, "{}", raw);
         }
     }
 }

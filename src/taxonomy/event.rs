@@ -3,16 +3,20 @@
 //! that reading allocates nothing once they have grown. What has escapes is unescaped when it is
 //! asked for, what no field holds is read when it is. Never reads JSON (the reader does) and never judges.
 
+mod text;
+
 use std::cell::OnceCell;
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
-use super::escape::{is_usual, unescape};
-use super::read::{MAX_SOURCE, Plan};
+use super::escape::is_usual;
+use super::read::Plan;
 use super::time::parse_time;
 use super::{FieldId, Route};
 use crate::document::Document;
 use crate::finding::Standing;
+pub(super) use text::Text;
+use text::{Late, Place};
 
 /// Of which JSON type a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,85 +38,6 @@ pub struct Value<'a> {
     pub text: &'a str,
     /// Its JSON type.
     pub kind: Kind,
-}
-
-/// Where a value's text is, and its type: the first byte there (for [`Place::Late`] its number), its
-/// length, its place and its kind in one word, which is handed on many times and stays in a register.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Text(u64);
-
-const START_BITS: u32 = u32::BITS;
-const LEN_BITS: u32 = MAX_SOURCE.ilog2() + 1;
-const PLACE: u32 = START_BITS + LEN_BITS;
-const KIND: u32 = PLACE + 2;
-
-impl Text {
-    /// `None` if it does not fit.
-    fn new(place: Place, start: usize, len: usize, kind: Kind) -> Option<Self> {
-        let fits = start >> START_BITS == 0 && len >> LEN_BITS == 0;
-        let (start, len) = (start as u64, len as u64);
-        let word = start | len << START_BITS | (place as u64) << PLACE | (kind as u64) << KIND;
-        fits.then_some(Self(word))
-    }
-
-    fn start(self) -> usize {
-        (self.0 & u64::from(u32::MAX)) as usize
-    }
-
-    fn len(self) -> usize {
-        (self.0 >> START_BITS) as usize & ((1 << LEN_BITS) - 1)
-    }
-
-    fn place(self) -> Place {
-        match self.0 >> PLACE & 3 {
-            0 => Place::Source,
-            1 => Place::Arena,
-            _ => Place::Late,
-        }
-    }
-
-    fn kind(self) -> Kind {
-        match self.0 >> KIND {
-            0 => Kind::Text,
-            1 => Kind::Number,
-            2 => Kind::Bool,
-            _ => Kind::Null,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    Source,
-    Arena,
-    Late,
-}
-
-/// A string of the source that is unescaped once it is asked for.
-#[derive(Clone, Debug)]
-struct Late {
-    start: u32,
-    len: u32,
-    text: OnceCell<Box<str>>,
-}
-
-impl Late {
-    fn raw<'a>(&self, source: &'a str) -> &'a str {
-        let range = self.start as usize..self.start as usize + self.len as usize;
-        source.get(range).unwrap_or_default()
-    }
-
-    fn text(&self, source: &str) -> &str {
-        self.text.get_or_init(|| {
-            let raw = self.raw(source);
-            let mut text = String::with_capacity(raw.len());
-            match unescape(raw, &mut text) {
-                Some(()) => text.into(),
-                // No JSON: it stands for itself.
-                None => raw.into(),
-            }
-        })
-    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -206,9 +131,9 @@ impl<'a> Event<'a> {
         })
     }
 
-    /// The values of a field as they stand in the source, if that is how
-    /// [`escape_into`](super::escape::escape_into) writes what they mean, and otherwise `None`.
-    /// Cheaper than those. Line ends and the like are never as it writes them.
+    /// The values of a field as they stand in the source, if they are ASCII and stand there as
+    /// [`escape_into`](super::escape::escape_into) writes what they mean (but for line ends and the
+    /// like), and otherwise `None`. Cheaper than what they mean.
     pub(crate) fn usual_values(
         &self,
         field: FieldId,
@@ -221,8 +146,10 @@ impl<'a> Event<'a> {
             at = stored.next;
             let raw = slots.raw(source, stored.text);
             let is_usual = match stored.text.place() {
-                Place::Source => true,
-                Place::Arena => memchr::memchr2(b'\\', b'"', raw.as_bytes()).is_none(),
+                Place::Source => raw.is_ascii(),
+                Place::Arena => {
+                    raw.is_ascii() && memchr::memchr2(b'\\', b'"', raw.as_bytes()).is_none()
+                }
                 Place::Late => is_usual(raw),
             };
             Some(is_usual.then_some(raw))
@@ -392,11 +319,7 @@ impl Slots {
     /// The text that stands in the source at `start` with escapes, which are looked at later.
     pub(super) fn late(&mut self, start: usize, len: usize) -> Option<Text> {
         let text = Text::new(Place::Late, self.late.len(), len, Kind::Text);
-        self.late.push(Late {
-            start: u32::try_from(start).ok()?,
-            len: u32::try_from(len).ok()?,
-            text: OnceCell::new(),
-        });
+        self.late.push(Late::new(start, len)?);
         text
     }
 

@@ -8,6 +8,7 @@ use std::ops::Range;
 use rustc_hash::FxHashMap;
 
 use super::common::Common;
+use crate::rule::predicate::How;
 use crate::taxonomy::escape::escape_into;
 
 /// How many bytes a gram has; a text that is shorter has one of the next width.
@@ -23,8 +24,8 @@ pub(super) const LOWER: u8 = 0x20;
 pub(super) struct Text<'t> {
     /// Folded, and not empty.
     pub(super) text: &'t str,
-    /// It is of interest only where a value ends with it.
-    pub(super) is_end: bool,
+    /// Where alone it is of interest.
+    pub(super) how: How,
 }
 
 /// Texts to look for, each called by its number.
@@ -32,7 +33,7 @@ pub(super) struct Text<'t> {
 pub(super) struct Grams {
     /// As JSON writes them.
     texts: Vec<Box<str>>,
-    /// Those that stand at the end, by their last bytes.
+    /// Those that are of interest at the end, by the last bytes.
     ends: FxHashMap<u64, Vec<u32>>,
     ascii: Vec<Table>,
     /// Those of texts with other characters.
@@ -53,8 +54,8 @@ impl Grams {
         let all = || (0..).zip(&written).zip(texts);
         let mut ends: FxHashMap<u64, Vec<u32>> = FxHashMap::default();
         for ((number, written), text) in all() {
-            if let Some(end) = end(written).filter(|_| text.is_end) {
-                ends.entry(end).or_default().push(number);
+            if is_end(written, text.how) {
+                ends.entry(end(written)).or_default().push(number);
             }
         }
         let tables = |is_ascii: bool| {
@@ -62,7 +63,7 @@ impl Grams {
                 let some = all().filter(|((_, written), text)| {
                     written.is_ascii() == is_ascii
                         && width_for(written.len()) == width
-                        && !(text.is_end && end(written).is_some())
+                        && !is_end(written, text.how)
                 });
                 let some = some.map(|((number, written), _)| (number, written.as_bytes()));
                 Table::new(width, some, common)
@@ -70,7 +71,9 @@ impl Grams {
             of_width.flatten().collect()
         };
         Self {
-            is_printed: !texts.iter().any(|text| text.text.contains(char::is_control)),
+            is_printed: !texts
+                .iter()
+                .any(|text| text.text.contains(char::is_control)),
             ascii: tables(true),
             beyond: tables(false),
             ends,
@@ -82,7 +85,7 @@ impl Grams {
     /// is as JSON writes it; if it is not ASCII it is folded.
     pub(super) fn each(&self, value: &str, mut found: impl FnMut(usize, Range<usize>)) {
         if !self.ends.is_empty()
-            && let Some(ends) = end(value).and_then(|end| self.ends.get(&end))
+            && let Some(ends) = self.ends.get(&end(value))
         {
             for number in ends {
                 let text = self.texts.get(*number as usize);
@@ -121,10 +124,22 @@ impl Grams {
     }
 }
 
-/// The last bytes, without regard to case; `None` if there are too few.
-fn end(text: &str) -> Option<u64> {
-    let last = text.as_bytes().last_chunk::<8>()?;
-    Some(lower_all(*last))
+/// Whether a text is found by the end of a value: if it is no shorter than what is looked at there,
+/// or if a value that short must be all of it.
+fn is_end(written: &str, how: How) -> bool {
+    match how {
+        How::Equals => true,
+        How::EndsWith => written.len() >= size_of::<u64>(),
+        How::Contains | How::StartsWith => false,
+    }
+}
+
+/// The last bytes, or all if there are fewer, without regard to case.
+fn end(text: &str) -> u64 {
+    match text.as_bytes().last_chunk() {
+        Some(last) => lower_all(*last),
+        None => word(text.as_bytes()),
+    }
 }
 
 fn width_for(len: usize) -> usize {
@@ -309,9 +324,9 @@ mod tests {
     }
 
     /// The numbers of the texts found, in a value as JSON writes it, and whether its end is theirs.
-    fn found(texts: &[String], is_end: bool, value: &str) -> Vec<(usize, bool)> {
+    fn found(texts: &[String], how: How, value: &str) -> Vec<(usize, bool)> {
         let folded: Vec<String> = texts.iter().map(|text| fold(text)).collect();
-        let texts = folded.iter().map(|text| Text { text, is_end });
+        let texts = folded.iter().map(|text| Text { text, how });
         let grams = Grams::new(&texts.collect::<Vec<_>>(), &Common::default());
         let mut all = Vec::new();
         grams.each(value, |text, at| {
@@ -326,9 +341,15 @@ mod tests {
     #[test]
     fn texts_are_found_as_they_stand_in_the_source() {
         let texts = [r"\cmd.exe", "\"x\" ", "powershell", "\u{e9}t\u{e9}", "e"].map(String::from);
-        let found = |value| found(&texts, false, value);
-        assert_eq!(found(r"C:\\Windows\\CMD.EXE"), [(0, true), (4, false), (4, true)]);
-        assert_eq!(found(r#"POWERSHELL \"X\" "#), [(1, true), (2, false), (4, false)]);
+        let found = |value| found(&texts, How::Contains, value);
+        assert_eq!(
+            found(r"C:\\Windows\\CMD.EXE"),
+            [(0, true), (4, false), (4, true)]
+        );
+        assert_eq!(
+            found(r#"POWERSHELL \"X\" "#),
+            [(1, true), (2, false), (4, false)]
+        );
         assert_eq!(found("un \u{e9}t\u{e9}"), [(3, true)]);
         assert!(found("").is_empty());
     }
@@ -345,8 +366,8 @@ mod tests {
             let texts: Vec<String> = texts.into_iter().filter(|text| !long || text.len() > 6).collect();
             prop_assume!(!texts.is_empty());
             let value = fold(&format!("{before}{}{after}", which.get(&texts)));
-            let inside = found(&texts, false, &written(&value));
-            let at_end = found(&texts, true, &written(&value));
+            let inside = found(&texts, How::Contains, &written(&value));
+            let at_end = found(&texts, How::EndsWith, &written(&value));
             for (number, text) in texts.iter().enumerate() {
                 let text = fold(text);
                 if value.contains(&*text) {
@@ -355,6 +376,8 @@ mod tests {
                 if value.ends_with(&*text) {
                     prop_assert!(at_end.contains(&(number, true)), "{text} ends {value}");
                 }
+                let all = found(&texts, How::Equals, &written(&text));
+                prop_assert!(all.contains(&(number, true)), "{text}");
             }
         }
     }

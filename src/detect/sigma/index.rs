@@ -91,10 +91,23 @@ impl Index {
 
 impl Collected {
     fn grams(&self, common: &Common) -> Grams {
-        let texts = self.texts.iter().zip(&self.woken).map(|(text, woken)| Text {
-            text,
-            is_end: (woken.iter()).all(|(how, _)| matches!(how, How::Equals | How::EndsWith)),
-        });
+        let texts = self
+            .texts
+            .iter()
+            .zip(&self.woken)
+            .map(|(text, woken)| Text {
+                text,
+                how: match woken.as_slice() {
+                    [(first, _), rest @ ..] if rest.iter().all(|(how, _)| how == first) => *first,
+                    all if all
+                        .iter()
+                        .all(|(how, _)| matches!(how, How::Equals | How::EndsWith)) =>
+                    {
+                        How::EndsWith
+                    }
+                    _ => How::Contains,
+                },
+            });
         Grams::new(&texts.collect::<Vec<_>>(), common)
     }
 
@@ -116,7 +129,7 @@ impl FieldIndex {
         match (self.field, &self.words) {
             (Some(field), _) => {
                 for value in event.usual_values(field) {
-                    let Some(value) = value.filter(|v| self.grams.is_printed && v.is_ascii()) else {
+                    let Some(value) = value.filter(|_| self.grams.is_printed) else {
                         return self.wake_by_folded(event, scratch);
                     };
                     self.wake_by(value, scratch);

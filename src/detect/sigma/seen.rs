@@ -84,11 +84,11 @@ impl Seen {
                 if self.key.len() + value.len() > MAX_KEY {
                     return Known::Unkept;
                 }
-                self.key.push(mark + 1);
-                self.key.extend_from_slice(&value.len().to_le_bytes());
+                // No value is longer than the key.
+                let head = (value.len() as u64) << 32 | u64::from(mark) << 16 | u64::from(field.0);
+                self.key.extend_from_slice(&head.to_le_bytes());
                 self.key.extend_from_slice(value.as_bytes());
             }
-            self.key.push(0);
         }
         self.look()
     }

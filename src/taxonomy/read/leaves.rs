@@ -112,7 +112,11 @@ impl<F: FnMut(&str, &str)> Leaves<'_, F> {
 }
 
 /// What a string means: borrowed, or written into `out` if it has escapes.
-fn read<'a, 's: 'a>(scan: &mut Scanner<'s>, raw: Raw, out: &'a mut String) -> Result<&'a str, Failed> {
+fn read<'a, 's: 'a>(
+    scan: &mut Scanner<'s>,
+    raw: Raw,
+    out: &'a mut String,
+) -> Result<&'a str, Failed> {
     let text = scan.slice(raw);
     if !raw.is_escaped() {
         return Ok(text);
