@@ -2,9 +2,10 @@
 //! other rules once all are known. Whatever cannot be used is a [`Problem`] and stops nothing else.
 
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 
 use rustc_hash::FxHashMap;
 use sha2::{Digest, Sha256};
@@ -17,7 +18,7 @@ use super::filter::Filter;
 use super::header::{self, Header};
 use super::placeholder::Placeholders;
 use super::tree::Atoms;
-use super::yaml::{self, Node};
+use super::yaml::{self, Node, YamlError};
 use super::{Rule, RuleSet};
 use crate::hex::hex;
 use crate::problem::Problem;
@@ -26,6 +27,9 @@ use crate::taxonomy::Fields;
 /// Enters into each digest: to be raised when the same rule text comes to mean something else, so
 /// that documents are judged again.
 const MEANING: &str = "picket sigma 1";
+
+/// So many files are read ahead.
+const READ_AHEAD: usize = 64;
 
 /// The files of rules below a folder, sorted, or the file itself.
 pub fn files(root: &Path) -> impl Iterator<Item = walkdir::Result<PathBuf>> + use<> {
@@ -43,6 +47,16 @@ pub fn files(root: &Path) -> impl Iterator<Item = walkdir::Result<PathBuf>> + us
         .into_iter()
         .filter(move |entry| entry.as_ref().map_or(true, is_rule))
         .map(|entry| entry.map(walkdir::DirEntry::into_path))
+}
+
+/// The documents of a file.
+fn read(path: &Path) -> io::Result<Vec<Result<Node, YamlError>>> {
+    // One byte more than the parser takes: it says what is too large.
+    let mut text = String::new();
+    fs::File::open(path)?
+        .take(yaml::MAX_TEXT as u64 + 1)
+        .read_to_string(&mut text)?;
+    Ok(yaml::parse(&text))
 }
 
 /// A rule set that is being loaded.
@@ -105,24 +119,40 @@ impl<'f> Loader<'f> {
         (set, self.problems)
     }
 
+    /// All rules below a folder, or of one file. Another thread reads ahead.
     pub(super) fn tree(&mut self, root: &Path) {
         let mut found = 0;
-        for path in files(root) {
-            match path {
-                Ok(path) => {
-                    found += 1;
-                    self.file(&path);
-                }
-                Err(error) => {
-                    let path = error.path().unwrap_or(root).to_path_buf();
-                    let message = error.io_error().map_or_else(
-                        || "a loop of symbolic links".to_owned(),
-                        |error| format!("cannot be read: {error}"),
-                    );
-                    self.problems.push(Problem::new(path, message));
+        std::thread::scope(|scope| {
+            let (sender, ahead) = sync_channel(READ_AHEAD);
+            scope.spawn(move || {
+                let all = files(root).map(|path| path.map(|path| (read(&path), path)));
+                // Nobody takes them only if loading broke down.
+                all.map(|file| sender.send(file))
+                    .take_while(Result::is_ok)
+                    .for_each(drop);
+            });
+            for file in ahead {
+                match file {
+                    Ok((Ok(documents), path)) => {
+                        found += 1;
+                        self.documents(&path, documents);
+                    }
+                    Ok((Err(error), path)) => {
+                        found += 1;
+                        let message = format!("cannot be read: {error}");
+                        self.problems.push(Problem::new(path, message));
+                    }
+                    Err(error) => {
+                        let path = error.path().unwrap_or(root).to_path_buf();
+                        let message = error.io_error().map_or_else(
+                            || "a loop of symbolic links".to_owned(),
+                            |error| format!("cannot be read: {error}"),
+                        );
+                        self.problems.push(Problem::new(path, message));
+                    }
                 }
             }
-        }
+        });
         if found == 0 && root.is_dir() {
             let problem = Problem::new(root, "the folder holds no rules");
             self.problems
@@ -130,25 +160,12 @@ impl<'f> Loader<'f> {
         }
     }
 
-    fn file(&mut self, path: &Path) {
-        // One byte more than the parser takes: it says what is too large.
-        let mut text = String::new();
-        let read = fs::File::open(path).and_then(|file| {
-            file.take(yaml::MAX_TEXT as u64 + 1)
-                .read_to_string(&mut text)
-        });
-        match read {
-            Ok(_) => self.text(path, &text),
-            Err(error) => {
-                let message = format!("cannot be read: {error}");
-                self.problems.push(Problem::new(path, message));
-            }
-        }
+    pub(super) fn text(&mut self, path: &Path, text: &str) {
+        self.documents(path, yaml::parse(text));
     }
 
-    pub(super) fn text(&mut self, path: &Path, text: &str) {
+    fn documents(&mut self, path: &Path, documents: Vec<Result<Node, YamlError>>) {
         let path: Arc<Path> = path.into();
-        let documents = yaml::parse(text);
         if documents.is_empty() {
             self.problems
                 .push(Problem::new(&path, "no rule in this file"));

@@ -9,7 +9,6 @@ use std::cell::OnceCell;
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
-use super::escape::is_usual;
 use super::read::Plan;
 use super::time::parse_time;
 use super::{FieldId, Route};
@@ -150,7 +149,9 @@ impl<'a> Event<'a> {
                 Place::Arena => {
                     raw.is_ascii() && memchr::memchr2(b'\\', b'"', raw.as_bytes()).is_none()
                 }
-                Place::Late => is_usual(raw),
+                Place::Late => {
+                    (slots.late.get(stored.text.start())).is_some_and(|late| late.is_usual(source))
+                }
             };
             Some(is_usual.then_some(raw))
         })

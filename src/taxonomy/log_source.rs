@@ -41,18 +41,27 @@ pub enum Origin {
 }
 
 impl Route {
-    /// The route of a Windows event with that header. Sysmon is recognised by its provider
-    /// whatever the channel, since collectors may forward it under a channel of their own; a
-    /// channel that is absent or unknown is taken from the provider.
+    /// The route of a Windows event with that header.
     pub fn windows(channel: Option<&str>, provider: Option<&str>, event_id: Option<&str>) -> Self {
+        Self::of(Self::channel(channel, provider), event_id)
+    }
+
+    /// The number of an event's channel. Sysmon is recognised by its provider whatever the channel,
+    /// since collectors may forward it under a channel of their own; a channel that is absent or
+    /// unknown is taken from the provider.
+    pub(super) fn channel(channel: Option<&str>, provider: Option<&str>) -> u16 {
         let table = &*TABLE;
         let by_provider = provider.map_or(0, |name| number(&table.providers, name));
         let by_name = channel.map_or(0, |name| number(&table.channels, name));
-        let channel = if by_name == 0 || by_provider == table.sysmon {
+        if by_name == 0 || by_provider == table.sysmon {
             by_provider.max(by_name * u16::from(by_provider == 0))
         } else {
             by_name
-        };
+        }
+    }
+
+    /// The route of a Windows event of that channel.
+    pub(super) fn of(channel: u16, event_id: Option<&str>) -> Self {
         Self {
             origin: Origin::Windows,
             channel,

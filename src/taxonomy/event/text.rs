@@ -1,10 +1,10 @@
 //! Where the text of a value is, so small that there may be many: beside the document, never a
 //! copy of it but of what is unescaped.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 
 use super::Kind;
-use crate::taxonomy::escape::unescape;
+use crate::taxonomy::escape::{is_usual, unescape};
 use crate::taxonomy::read::MAX_SOURCE;
 
 /// Where a value's text is, and its type: the first byte there (for [`Place::Late`] its number), its
@@ -65,6 +65,7 @@ pub(super) struct Late {
     start: u32,
     len: u32,
     text: OnceCell<String>,
+    is_usual: Cell<Option<bool>>,
 }
 
 impl Late {
@@ -74,6 +75,16 @@ impl Late {
             start: u32::try_from(start).ok()?,
             len: u32::try_from(len).ok()?,
             text: OnceCell::new(),
+            is_usual: Cell::new(None),
+        })
+    }
+
+    /// See [`is_usual`].
+    pub(super) fn is_usual(&self, source: &str) -> bool {
+        self.is_usual.get().unwrap_or_else(|| {
+            let is_usual = is_usual(self.raw(source));
+            self.is_usual.set(Some(is_usual));
+            is_usual
         })
     }
 

@@ -3,15 +3,14 @@
 
 use super::Walk;
 use crate::taxonomy::FieldId;
+use crate::taxonomy::event::{Slots, Text};
 use crate::taxonomy::log_source::{Origin, Route};
 use crate::taxonomy::shape::{Aside, rank};
 
 impl Walk<'_, '_> {
     /// The text of an aside, unless it says nothing.
     fn aside(&self, aside: Aside) -> Option<&str> {
-        let text = self.asides[aside as usize]?;
-        let value = self.slots.value(self.source, text);
-        (!matches!(value.text, "" | "-")).then_some(value.text)
+        said(self.slots, self.source, self.asides[aside as usize])
     }
 
     /// What can be said only once all is read.
@@ -88,12 +87,17 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn route(&self) -> Route {
-        let event_id = self.slots.first_text(self.source, FieldId::EVENT_ID);
-        let provider = self.slots.first_text(self.source, FieldId::PROVIDER);
-        let channel = self.aside(Aside::Channel);
+    fn route(&mut self) -> Route {
+        let (slots, source) = (&*self.slots, self.source);
+        let event_id = slots.first_text(source, FieldId::EVENT_ID);
+        let provider = slots.first_text(source, FieldId::PROVIDER);
+        let channel = said(slots, source, self.asides[Aside::Channel as usize]);
         if event_id.is_some() || channel.is_some() {
-            Route::windows(channel, provider, event_id)
+            let channel = match &mut self.trail {
+                Some(trail) => trail.channel(channel, provider),
+                None => Route::channel(channel, provider),
+            };
+            Route::of(channel, event_id)
         } else if self.aside(Aside::Command).is_some() && self.aside(Aside::Typist).is_some() {
             Route {
                 origin: Origin::CommandHistory,
@@ -103,4 +107,10 @@ impl Walk<'_, '_> {
             Route::default()
         }
     }
+}
+
+/// The text, unless it says nothing.
+fn said<'a>(slots: &'a Slots, source: &'a str, text: Option<Text>) -> Option<&'a str> {
+    let value = slots.value(source, text?);
+    (!matches!(value.text, "" | "-")).then_some(value.text)
 }

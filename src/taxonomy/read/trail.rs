@@ -1,16 +1,22 @@
 //! Remembers in which order keys came: documents of one shape have theirs in the same, so that the
-//! next key is mostly known before it is read. Only where it leads is remembered, never a value.
+//! next key is mostly known before it is read. Only where it leads is remembered, and which channel
+//! a header means, never another value.
 
 use std::hash::Hasher;
 
 use rustc_hash::{FxHashMap, FxHasher};
 
+use crate::taxonomy::Route;
 use crate::taxonomy::shape::NodeId;
 
 /// So many keys are remembered; after that it begins anew, as anybody may invent keys.
 const MAX_STEPS: usize = 4096;
 /// A longer key is not remembered, in bytes.
 const MAX_KEY: usize = 64;
+
+/// So many channels are remembered, the first ones, and none with longer names, in bytes.
+const MAX_CHANNELS: usize = 16;
+const MAX_NAMES: usize = 256;
 
 /// The keys that one thread has seen.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +28,15 @@ pub struct Trail {
     last: Option<u32>,
     /// The first keys of the last documents.
     first: Next,
+    channels: Vec<Channel>,
+}
+
+/// The names in a header and the channel that they stand for.
+#[derive(Clone, Debug)]
+struct Channel {
+    name: Option<Box<str>>,
+    provider: Option<Box<str>>,
+    number: u16,
 }
 
 /// The keys that came next, the latest first: documents of two shapes often come by turns.
@@ -38,6 +53,24 @@ struct Step {
 }
 
 impl Trail {
+    /// The number of the channel with those names, as [`Route::channel`] has it.
+    pub(super) fn channel(&mut self, name: Option<&str>, provider: Option<&str>) -> u16 {
+        let known = |c: &&Channel| c.name.as_deref() == name && c.provider.as_deref() == provider;
+        if let Some(known) = self.channels.iter().find(known) {
+            return known.number;
+        }
+        let number = Route::channel(name, provider);
+        let len = name.map_or(0, str::len) + provider.map_or(0, str::len);
+        if self.channels.len() < MAX_CHANNELS && len <= MAX_NAMES {
+            self.channels.push(Channel {
+                name: name.map(Into::into),
+                provider: provider.map(Into::into),
+                number,
+            });
+        }
+        number
+    }
+
     /// A document begins.
     pub(super) fn begin(&mut self) {
         self.last = None;
