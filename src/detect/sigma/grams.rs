@@ -14,7 +14,7 @@ use crate::taxonomy::escape::escape_into;
 /// How many bytes a gram has; a text that is shorter has one of the next width.
 const WIDTHS: [usize; 3] = [4, 2, 1];
 /// Bits for each gram of a table: the more, the fewer other bytes look like one.
-const BITS_A_GRAM: usize = 64;
+const BITS_A_GRAM: usize = 128;
 /// A table is no larger, in bits: it is to stay in the processor's nearest cache.
 const MAX_BITS: usize = 1 << 16;
 /// What sets a letter in lower case. What else it changes makes more bytes look like a gram.
