@@ -1,6 +1,6 @@
 //! The detector that runs Sigma rules: an event's route says which rules it is put to, a literal
 //! index which of those could hold, the rules' trees which do. Each finding carries its evidence
-//! and the opinion of a second engine. An event that nothing is found on costs no allocation.
+//! and the opinion of a second engine. An event that nothing is found on costs next to no allocation.
 
 mod bounded;
 mod common;

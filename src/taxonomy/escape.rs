@@ -50,6 +50,13 @@ pub(crate) fn escape_into(text: &str, out: &mut String) {
     out.push_str(rest);
 }
 
+/// A text as [`escape_into`] writes it.
+pub(crate) fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    escape_into(text, &mut out);
+    out
+}
+
 /// Whether a JSON string with escapes is ASCII and stands there as [`escape_into`] writes what it
 /// means, but for line ends and the like.
 pub(super) fn is_usual(raw: &str) -> bool {
@@ -94,9 +101,7 @@ mod tests {
         fn what_is_usual_is_written_so(raw in r#"([a-c]{0,9}(\\["\\ntu/x]|\\u00e9|\u{e9})){0,6}[a-c]{0,12}"#) {
             let mut text = String::new();
             let is_read = unescape(&raw, &mut text).is_some();
-            let mut written = String::new();
-            escape_into(&text, &mut written);
-            let written = written.replace('\n', r"\n").replace('\t', r"\t");
+            let written = escaped(&text).replace('\n', r"\n").replace('\t', r"\t");
             let is_so = is_read && written == raw && raw.is_ascii();
             proptest::prop_assert_eq!(is_usual(&raw), is_so, "{}", raw);
         }

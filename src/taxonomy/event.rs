@@ -98,12 +98,10 @@ impl<'a> Event<'a> {
 
     /// The values of a field: none if it is absent, several if it is an array.
     pub fn values(&self, field: FieldId) -> impl Iterator<Item = Value<'a>> + use<'a> {
-        let (Self { source, slots, .. }, mut at) = (*self, self.slots.first(field));
-        std::iter::from_fn(move || {
-            let stored = slots.values.get(at as usize)?;
-            at = stored.next;
-            Some(slots.value(source, stored.text))
-        })
+        let Self { source, slots, .. } = *self;
+        slots
+            .texts(field)
+            .map(move |text| slots.value(source, text))
     }
 
     /// Whether the field is there at all, `null` included.
@@ -121,12 +119,10 @@ impl<'a> Event<'a> {
     /// The values of a field as they stand in the source, escaped: where these and their marks are
     /// the same, so are the values. Cheaper than those.
     pub fn raw_values(&self, field: FieldId) -> impl Iterator<Item = (u8, &'a str)> + use<'a> {
-        let (Self { source, slots, .. }, mut at) = (*self, self.slots.first(field));
-        std::iter::from_fn(move || {
-            let stored = slots.values.get(at as usize)?;
-            at = stored.next;
-            let mark = stored.text.kind() as u8 * 2 + u8::from(stored.text.place() == Place::Late);
-            Some((mark, slots.raw(source, stored.text)))
+        let Self { source, slots, .. } = *self;
+        slots.texts(field).map(move |text| {
+            let mark = text.kind() as u8 * 2 + u8::from(text.place() == Place::Late);
+            (mark, slots.raw(source, text))
         })
     }
 
@@ -137,23 +133,19 @@ impl<'a> Event<'a> {
         &self,
         field: FieldId,
     ) -> impl Iterator<Item = Option<&'a str>> + use<'a> {
-        let slots = self.slots;
-        let source = &*self.document.source;
-        let mut at = slots.first(field);
-        std::iter::from_fn(move || {
-            let stored = slots.values.get(at as usize)?;
-            at = stored.next;
-            let raw = slots.raw(source, stored.text);
-            let is_usual = match stored.text.place() {
+        let Self { source, slots, .. } = *self;
+        slots.texts(field).map(move |text| {
+            let raw = slots.raw(source, text);
+            let is_usual = match text.place() {
                 Place::Source => raw.is_ascii(),
                 Place::Arena => {
                     raw.is_ascii() && memchr::memchr2(b'\\', b'"', raw.as_bytes()).is_none()
                 }
                 Place::Late => {
-                    (slots.late.get(stored.text.start())).is_some_and(|late| late.is_usual(source))
+                    (slots.late.get(text.start())).is_some_and(|late| late.is_usual(source))
                 }
             };
-            Some(is_usual.then_some(raw))
+            is_usual.then_some(raw)
         })
     }
 
@@ -226,6 +218,16 @@ impl Slots {
             Some(slot) if slot.epoch == self.epoch => slot.first,
             _ => NONE,
         }
+    }
+
+    /// Where the values of a field are.
+    fn texts(&self, field: FieldId) -> impl Iterator<Item = Text> + use<'_> {
+        let mut at = self.first(field);
+        std::iter::from_fn(move || {
+            let stored = self.values.get(at as usize)?;
+            at = stored.next;
+            Some(stored.text)
+        })
     }
 
     pub(super) fn value<'a>(&'a self, source: &'a str, stored: Text) -> Value<'a> {

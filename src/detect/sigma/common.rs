@@ -1,13 +1,15 @@
 //! What is frequent in the values of a field: for choosing by what a text is found. Knows sequences
 //! of bytes by their digest only, and decides nothing but what is faster.
 
-use super::grams::LOWER;
+use std::sync::LazyLock;
+
+use super::grams::lower;
 
 /// Digests that are told apart.
 const KINDS: usize = 1 << 13;
 /// What one value weighs beside the letters.
 const WEIGHT: u32 = 64;
-/// What stands in most paths and command lines of Windows, for as long as nothing was seen.
+/// What stands in most paths and command lines of Windows.
 const USUAL: &str = concat!(
     r"c:\\windows\\system32\\.exe .dll .ps1 \\syswow64\\ \\users\\public\\appdata\\local\\temp\\ ",
     r"\\program files (x86)\\ \\programdata\\ \\microsoft corporation\\windows nt\\ powershell ",
@@ -17,18 +19,18 @@ const USUAL: &str = concat!(
 );
 
 /// How many values have each sequence of four bytes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Common {
     counts: Box<[u16]>,
 }
 
-impl Default for Common {
-    fn default() -> Self {
-        Self::of([USUAL])
-    }
-}
-
 impl Common {
+    /// Of what stands in most values, for as long as nothing was seen.
+    pub(super) fn usual() -> &'static Self {
+        static COMMON: LazyLock<Common> = LazyLock::new(|| Common::of([USUAL]));
+        &COMMON
+    }
+
     /// Of those values, which are folded and written as JSON writes them.
     pub(super) fn of<'v>(values: impl IntoIterator<Item = &'v str>) -> Self {
         let mut counts = vec![0_u16; KINDS];
@@ -60,8 +62,7 @@ impl Common {
 }
 
 fn digest(gram: [u8; 4]) -> usize {
-    let gram = u32::from_le_bytes(gram.map(|byte| byte | LOWER));
-    (gram.wrapping_mul(0x9e37_79b1) >> 16) as usize % KINDS
+    (lower(&gram).wrapping_mul(0x9e37_79b1) >> 16) as usize % KINDS
 }
 
 /// Roughly how frequent a byte is in command lines, paths and scripts.
@@ -83,7 +84,7 @@ mod tests {
         let common = Common::of(["lsass.exe", "cmd.exe", "xyzzy"]);
         assert!(common.cost(b".exe") > common.cost(b"lsas"));
         assert!(common.cost(b"xyzz") > common.cost(b"qqqq"));
-        let usual = Common::default();
+        let usual = Common::usual();
         assert!(usual.cost(b".exe") > usual.cost(b"kurl"));
     }
 }

@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 
 use super::common::Common;
 use crate::rule::predicate::How;
-use crate::taxonomy::escape::escape_into;
+use crate::taxonomy::escape::escaped;
 
 /// How many bytes a gram has; a text that is shorter has one of the next width.
 const WIDTHS: [usize; 3] = [4, 2, 1];
@@ -18,7 +18,7 @@ const BITS_A_GRAM: usize = 128;
 /// A table is no larger, in bits: it is to stay in the processor's nearest cache.
 const MAX_BITS: usize = 1 << 16;
 /// What sets a letter in lower case. What else it changes makes more bytes look like a gram.
-pub(super) const LOWER: u8 = 0x20;
+const LOWER: u8 = 0x20;
 
 /// A text to look for.
 pub(super) struct Text<'t> {
@@ -29,7 +29,7 @@ pub(super) struct Text<'t> {
 }
 
 /// Texts to look for, each called by its number.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Grams {
     /// As JSON writes them.
     texts: Vec<Box<str>>,
@@ -45,11 +45,7 @@ pub(super) struct Grams {
 impl Grams {
     /// For those texts. `common` tells what is frequent.
     pub(super) fn new(texts: &[Text<'_>], common: &Common) -> Self {
-        let written = texts.iter().map(|text| {
-            let mut written = String::new();
-            escape_into(text.text, &mut written);
-            written.into()
-        });
+        let written = texts.iter().map(|text| escaped(text.text).into());
         let written: Vec<Box<str>> = written.collect();
         let all = || (0..).zip(&written).zip(texts);
         let mut ends: FxHashMap<u64, Vec<u32>> = FxHashMap::default();
@@ -299,7 +295,7 @@ fn place(gram: u32, words: usize) -> (usize, u64) {
 
 /// Up to four bytes as a number, without regard to case.
 #[inline(always)]
-fn lower(gram: &[u8]) -> u32 {
+pub(super) fn lower(gram: &[u8]) -> u32 {
     let mut bytes = [0; 4];
     bytes[..gram.len()].copy_from_slice(gram);
     u32::from_le_bytes(bytes) | u32::from_le_bytes([LOWER; 4])
@@ -317,20 +313,14 @@ mod tests {
     use super::*;
     use crate::rule::pattern::fold;
 
-    fn written(text: &str) -> String {
-        let mut written = String::new();
-        escape_into(text, &mut written);
-        written
-    }
-
     /// The numbers of the texts found, in a value as JSON writes it, and whether its end is theirs.
     fn found(texts: &[String], how: How, value: &str) -> Vec<(usize, bool)> {
         let folded: Vec<String> = texts.iter().map(|text| fold(text)).collect();
         let texts = folded.iter().map(|text| Text { text, how });
-        let grams = Grams::new(&texts.collect::<Vec<_>>(), &Common::default());
+        let grams = Grams::new(&texts.collect::<Vec<_>>(), Common::usual());
         let mut all = Vec::new();
         grams.each(value, |text, at| {
-            assert_eq!(fold(&value[at.clone()]), written(&folded[text]));
+            assert_eq!(fold(&value[at.clone()]), escaped(&folded[text]));
             all.push((text, at.end == value.len()));
         });
         all.sort_unstable();
@@ -366,8 +356,8 @@ mod tests {
             let texts: Vec<String> = texts.into_iter().filter(|text| !long || text.len() > 6).collect();
             prop_assume!(!texts.is_empty());
             let value = fold(&format!("{before}{}{after}", which.get(&texts)));
-            let inside = found(&texts, How::Contains, &written(&value));
-            let at_end = found(&texts, How::EndsWith, &written(&value));
+            let inside = found(&texts, How::Contains, &escaped(&value));
+            let at_end = found(&texts, How::EndsWith, &escaped(&value));
             for (number, text) in texts.iter().enumerate() {
                 let text = fold(text);
                 if value.contains(&*text) {
@@ -376,7 +366,7 @@ mod tests {
                 if value.ends_with(&*text) {
                     prop_assert!(at_end.contains(&(number, true)), "{text} ends {value}");
                 }
-                let all = found(&texts, How::Equals, &written(&text));
+                let all = found(&texts, How::Equals, &escaped(&text));
                 prop_assert!(all.contains(&(number, true)), "{text}");
             }
         }

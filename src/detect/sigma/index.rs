@@ -1,6 +1,8 @@
 //! The literal index of one set of rules: which of them a document could possibly fulfil. Built
 //! from pivots, so it wakes too many rules, never too few; the trees decide.
 
+use std::borrow::Cow;
+
 use rustc_hash::FxHashMap;
 
 use super::common::Common;
@@ -44,7 +46,7 @@ impl Index {
     pub(super) fn new<'p>(
         rules: &[u32],
         pivot: impl Fn(u32) -> Option<&'p [Needle]>,
-        common: impl Fn(Option<FieldId>) -> Common,
+        common: impl Fn(Option<FieldId>) -> Cow<'static, Common>,
     ) -> Self {
         let mut always = Vec::new();
         let mut collected: FxHashMap<Option<FieldId>, Collected> = FxHashMap::default();
@@ -91,23 +93,11 @@ impl Index {
 
 impl Collected {
     fn grams(&self, common: &Common) -> Grams {
-        let texts = self
-            .texts
-            .iter()
-            .zip(&self.woken)
-            .map(|(text, woken)| Text {
-                text,
-                how: match woken.as_slice() {
-                    [(first, _), rest @ ..] if rest.iter().all(|(how, _)| how == first) => *first,
-                    all if all
-                        .iter()
-                        .all(|(how, _)| matches!(how, How::Equals | How::EndsWith)) =>
-                    {
-                        How::EndsWith
-                    }
-                    _ => How::Contains,
-                },
-            });
+        let texts = self.texts.iter().zip(&self.woken);
+        let texts = texts.map(|(text, woken)| Text {
+            text,
+            how: where_alone(woken),
+        });
         Grams::new(&texts.collect::<Vec<_>>(), common)
     }
 
@@ -121,6 +111,18 @@ impl Collected {
         if let Some(woken) = self.woken.get_mut(number) {
             woken.push((needle.how, rule));
         }
+    }
+}
+
+/// Where alone a text is of interest to the rules that it wakes.
+fn where_alone(woken: &[(How, u32)]) -> How {
+    let all = |may: fn(How) -> bool| woken.iter().all(|(how, _)| may(*how));
+    if all(|how| how == How::Equals) {
+        How::Equals
+    } else if all(|how| matches!(how, How::Equals | How::EndsWith)) {
+        How::EndsWith
+    } else {
+        How::Contains
     }
 }
 

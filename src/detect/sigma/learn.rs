@@ -2,6 +2,7 @@
 //! which fields say something new each time, so that what the others say is judged once. Picks among
 //! ways that all lead to the same: what is found never depends on what was learnt.
 
+use std::borrow::Cow;
 use std::hash::Hasher;
 
 use rustc_hash::FxHasher;
@@ -11,7 +12,7 @@ use super::pivot::{self, Needle};
 use super::routes::Group;
 use super::scratch::Scratch;
 use crate::rule::RuleSet;
-use crate::taxonomy::escape::escape_into;
+use crate::taxonomy::escape::escaped;
 use crate::taxonomy::{Event, FieldId};
 
 /// Of how many events one is looked at, and how many are looked at before something is concluded.
@@ -113,17 +114,14 @@ impl Lesson {
     }
 
     /// What is frequent in a field.
-    pub(super) fn common(&self, field: Option<FieldId>) -> Common {
+    pub(super) fn common(&self, field: Option<FieldId>) -> Cow<'static, Common> {
         let samples = self.sample.iter().flat_map(|sample| &sample.values);
-        let values = samples.filter(|(of, _)| *of == field).map(|(_, value)| {
-            let mut written = String::new();
-            escape_into(value, &mut written);
-            written
-        });
-        match values.collect::<Vec<String>>() {
-            values if values.is_empty() => Common::default(),
-            values => Common::of(values.iter().map(String::as_str)),
+        let values = samples.filter(|(of, _)| *of == field);
+        let values: Vec<String> = values.map(|(_, value)| escaped(value)).collect();
+        if values.is_empty() {
+            return Cow::Borrowed(Common::usual());
         }
+        Cow::Owned(Common::of(values.iter().map(String::as_str)))
     }
 
     /// The rules that were woken too often, each with the pivot that was rarest.

@@ -1,6 +1,7 @@
 //! Which rules the events of a route are put to, and the indices over them: made when a route is
 //! seen first, made better once enough of its events were seen. Shared by all threads.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -117,7 +118,7 @@ impl Routes {
         let is_plain = |rule: &u32| matches!(self.asked.get(*rule as usize), Some(Some(_)));
         let (plain, worded): (Vec<u32>, Vec<u32>) = rules.iter().partition(|rule| is_plain(rule));
         let pivot = |rule: u32| self.pivots.get(rule as usize)?.as_deref();
-        let usual = |_| Common::default();
+        let usual = |_| Cow::Borrowed(Common::usual());
         let routed = Arc::new(Routed {
             number: self.number(),
             is_learnt: false,
@@ -133,7 +134,7 @@ impl Routes {
         &self,
         rules: Vec<u32>,
         pivot: impl Fn(u32) -> Option<&'p [Needle]>,
-        common: impl Fn(Option<FieldId>) -> Common,
+        common: impl Fn(Option<FieldId>) -> Cow<'static, Common>,
     ) -> Group {
         let fields = rules
             .iter()

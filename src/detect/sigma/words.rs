@@ -29,9 +29,8 @@ impl Words {
         if parts.iter().any(|part| part.is_empty()) {
             return None;
         }
-        let common = Common::default();
         for part in &mut parts {
-            *part = from_rarest(part, &common);
+            *part = from_rarest(part, Common::usual());
         }
         parts.extend(ESCAPES);
         // This kind is searched many bytes at a time.
