@@ -1,7 +1,10 @@
 //! A rule's regular expression, bounded three ways: in the program that it becomes, in how deep it
 //! nests, and in the work that one value may ask of it. Never backtracks.
 
+mod trim;
+
 use std::hash::{Hash, Hasher};
+use std::sync::{Arc, OnceLock};
 
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::{Hir, HirKind};
@@ -18,6 +21,8 @@ const MAX_WORK: u64 = 1 << 26;
 #[derive(Clone, Debug)]
 pub struct Expression {
     regex: regex::Regex,
+    /// The same as far as it takes to say whether it matches, made when that is asked first.
+    trimmed: Arc<OnceLock<regex::Regex>>,
     /// How many places it has, repetitions written out.
     places: u64,
 }
@@ -28,16 +33,11 @@ impl Expression {
     /// # Errors
     /// It cannot be parsed, or becomes too large. A lowercase fragment.
     pub fn new(source: &str) -> Result<Self, String> {
-        let regex = regex::RegexBuilder::new(source)
-            .size_limit(MAX_SIZE)
-            .nest_limit(MAX_DEPTH)
-            .build()
-            .map_err(|error| why(&error))?;
-        let mut parser = ParserBuilder::new().nest_limit(MAX_DEPTH).build();
-        let parsed = parser.parse(source);
+        let regex = compile(source).map_err(|error| why(&error))?;
         Ok(Self {
             regex,
-            places: parsed.map_or(MAX_WORK, |hir| places(&hir)).max(1),
+            trimmed: Arc::default(),
+            places: parse(source).map_or(MAX_WORK, |hir| places(&hir)).max(1),
         })
     }
 
@@ -54,8 +54,29 @@ impl Expression {
     /// Whether it matches a part of the value; of a value for which it is not bounded it is not
     /// asked.
     pub fn is_match(&self, value: &str) -> bool {
-        self.is_bounded(value) && self.regex.is_match(value)
+        self.is_bounded(value) && self.trimmed().is_match(value)
     }
+
+    fn trimmed(&self) -> &regex::Regex {
+        self.trimmed.get_or_init(|| {
+            let hir = parse(self.regex.as_str());
+            let shorter = hir.and_then(|hir| Some(trim::both_ends(&hir)).filter(|it| *it != hir));
+            let shorter = shorter.and_then(|hir| compile(&hir.to_string()).ok());
+            shorter.unwrap_or_else(|| self.regex.clone())
+        })
+    }
+}
+
+fn compile(source: &str) -> Result<regex::Regex, regex::Error> {
+    regex::RegexBuilder::new(source)
+        .size_limit(MAX_SIZE)
+        .nest_limit(MAX_DEPTH)
+        .build()
+}
+
+fn parse(source: &str) -> Option<Hir> {
+    let mut parser = ParserBuilder::new().nest_limit(MAX_DEPTH).build();
+    parser.parse(source).ok()
 }
 
 fn places(hir: &Hir) -> u64 {

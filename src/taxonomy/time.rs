@@ -30,9 +30,16 @@ pub fn written(text: &str) -> Option<NaiveDateTime> {
 }
 
 fn zoned(text: &str) -> Option<DateTime<chrono::FixedOffset>> {
-    DateTime::parse_from_rfc3339(text)
-        .or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f %z"))
-        .ok()
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Some(time);
+    }
+    // Most times without a zone come here too.
+    let (_, time) = text.trim().split_once(char::is_whitespace)?;
+    let names_zone = time.contains(|c| !matches!(c, '0'..='9' | ':' | '.'));
+    let format = "%Y-%m-%d %H:%M:%S%.f %z";
+    names_zone
+        .then(|| DateTime::parse_from_str(text, format).ok())
+        .flatten()
 }
 
 fn plain(text: &str) -> Option<NaiveDateTime> {
@@ -71,6 +78,16 @@ mod tests {
             (
                 "2026-11-22 23:30:00.5",
                 Some(1_795_390_200_500),
+                "2026-11-22 23:30:00.500",
+            ),
+            (
+                "2026-11-22 23:30:00+0200",
+                Some(1_795_383_000_000),
+                "2026-11-22 23:30:00",
+            ),
+            (
+                "2026-11-22 23:30:00.5 +0200",
+                Some(1_795_383_000_500),
                 "2026-11-22 23:30:00.500",
             ),
             ("2026-11-22", None, "2026-11-22 00:00:00"),

@@ -23,7 +23,7 @@ use rewrite::Form;
 /// of all values together. It takes some nanoseconds for each, and what attackers write may be long.
 const MAX_WORK: usize = 1 << 18;
 /// Beyond that it is asked in the form that is quick for long values.
-const PLAIN_WORK: usize = 1 << 10;
+const PLAIN_WORK: usize = 1 << 8;
 /// Where a regular expression stands for a text it takes so much less.
 const QUICKER: usize = 16;
 
