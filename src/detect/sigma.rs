@@ -18,6 +18,7 @@ mod routes;
 mod scratch;
 mod second;
 mod seen;
+mod walk;
 mod words;
 
 use std::sync::{Arc, OnceLock};
@@ -30,13 +31,13 @@ use crate::alert::AlertLevels;
 use crate::finding::{Finding, SecondOpinion};
 use crate::rule::{Rule, RuleSet};
 use crate::taxonomy::{Event, FieldId, Fields, Route};
-use index::Index;
 use learn::{Lesson, Pace};
 use program::Program;
-use routes::{Group, Routed, Routes, says_event_id};
+use routes::{Routed, Routes, says_event_id};
 use scratch::{Asked, Finders, Scratch, finders};
 use second::Second;
 use seen::{Known, Seen};
+use walk::{Memory, Walk};
 
 /// Routes that a thread remembers before it begins anew; anyone may invent event ids.
 const MAX_ROUTES: usize = 4096;
@@ -48,10 +49,9 @@ pub struct SigmaDetector {
     /// what the event's field says.
     routes: FxHashMap<(Route, bool), Arc<Routed>>,
     scratch: Scratch,
-    /// Which rules held for an event that said the same.
-    seen: Seen,
+    memory: Memory,
     /// What the second engine said of a rule and an event that said the same.
-    opinions: Seen,
+    opinions: Seen<Option<SecondOpinion>>,
     hits: Vec<u32>,
     /// What was seen of the events of each index, by its number.
     lessons: FxHashMap<u64, Lesson>,
@@ -109,7 +109,7 @@ impl SigmaDetector {
             shared,
             routes: FxHashMap::default(),
             scratch,
-            seen: Seen::default(),
+            memory: Memory::default(),
             opinions: Seen::default(),
             hits: Vec::new(),
             lessons: FxHashMap::default(),
@@ -132,32 +132,11 @@ impl SigmaDetector {
         }
         let (shared, key) = (&*self.shared, key(event));
         let routed: &Arc<Routed> = self.routes.entry(key).or_insert_with(|| shared.routed(key));
-        let mut walk = Walk {
-            shared,
-            event,
-            scratch: &mut self.scratch,
-            hits: &mut self.hits,
-        };
-        walk.begin();
-        let mut over = None;
-        for group in &routed.plain {
-            let before = walk.hits.len();
-            match self.seen.event(group.number, &group.asked, event) {
-                Known::Rules(hits) => walk.hits.extend(hits),
-                known => {
-                    let lessons = (!routed.is_learnt).then_some(&mut self.lessons);
-                    over = walk.find_and_learn(group, lessons, self.pace).or(over);
-                    if let Known::Nothing(slot) = known {
-                        walk.hits
-                            .iter()
-                            .skip(before)
-                            .for_each(|hit| slot.push(*hit));
-                    }
-                }
-            }
-        }
-        walk.find(&routed.worded);
-        walk.hits.sort_unstable();
+        let mut walk = Walk::begin(shared, event, &mut self.scratch, &mut self.hits);
+        let lessons = (!routed.is_learnt).then_some(&mut self.lessons);
+        let over = walk.plain(routed, &mut self.memory, lessons, self.pace);
+        walk.worded(routed);
+        self.hits.sort_unstable();
         if let Some(lesson) = over {
             let (number, better) = (routed.number, shared.routes.better(routed, &lesson));
             let same = |of_route: &&mut Arc<Routed>| of_route.number == number;
@@ -210,19 +189,12 @@ impl SigmaDetector {
         };
         // It depends on nothing but the fields that the rule asks for.
         let known = match shared.routes.asked.get(number as usize) {
-            Some(Some(fields)) => self.opinions.event(number.into(), fields, event),
+            Some(Some(fields)) => self.opinions.event(number.into(), 0, fields, event),
             _ => Known::Unkept,
         };
         let opinion = match known {
-            Known::Rules(said) => SecondOpinion::ALL
-                .into_iter()
-                .find(|opinion| said.first() == Some(&(*opinion as u32)))
-                .unwrap_or_else(ask),
-            Known::Nothing(slot) => {
-                let opinion = ask();
-                slot.push(opinion as u32);
-                opinion
-            }
+            Known::Told(opinion) => *opinion.get_or_insert_with(ask),
+            Known::Nothing(slot) => *slot.told.insert(ask()),
             Known::Unkept => ask(),
         };
         Some(Finding {
@@ -236,66 +208,6 @@ impl SigmaDetector {
             evidence: evidence::collect(asked, &shared.names, event, &mut self.scratch),
             second_opinion: Some(opinion),
         })
-    }
-}
-
-/// The way of one event through the rules, with a thread's buffers.
-struct Walk<'a> {
-    shared: &'a Shared,
-    event: &'a Event<'a>,
-    scratch: &'a mut Scratch,
-    hits: &'a mut Vec<u32>,
-}
-
-impl Walk<'_> {
-    fn begin(&mut self) {
-        self.scratch.begin();
-        self.hits.clear();
-    }
-
-    /// Adds those of the group that hold. Returns the group's lesson if it is over.
-    fn find_and_learn(
-        &mut self,
-        group: &Group,
-        lessons: Option<&mut FxHashMap<u64, Lesson>>,
-        pace: Pace,
-    ) -> Option<Lesson> {
-        group.index.wake(self.event, self.scratch);
-        let candidates = self.scratch.take_candidates();
-        let mut over = None;
-        if let Some(lessons) = lessons {
-            let lesson = lessons.entry(group.number).or_default();
-            if lesson.wants(pace) && lesson.look(self.event, group, &candidates, self.scratch, pace)
-            {
-                over = lessons.remove(&group.number);
-            }
-        }
-        self.keep_those_that_hold(&candidates);
-        self.scratch.give_back(candidates);
-        over
-    }
-
-    /// Adds those of the index that hold.
-    fn find(&mut self, index: &Index) {
-        index.wake(self.event, self.scratch);
-        let candidates = self.scratch.take_candidates();
-        self.keep_those_that_hold(&candidates);
-        self.scratch.give_back(candidates);
-    }
-
-    fn keep_those_that_hold(&mut self, candidates: &[u32]) {
-        for number in candidates {
-            let Some((rule, program)) = self.shared.program(*number) else {
-                continue;
-            };
-            let asked = Asked {
-                atoms: &self.shared.rules.atoms,
-                rule,
-            };
-            if program.holds(self.scratch, asked, self.event) {
-                self.hits.push(*number);
-            }
-        }
     }
 }
 

@@ -7,15 +7,15 @@ use rustc_hash::FxHashMap;
 
 use super::common::Common;
 use super::grams::{Grams, Text};
-use super::pivot::Needle;
-use super::scratch::Scratch;
+use super::pivot::{Needle, Pivot};
+use super::scratch::{Part, Scratch};
 use super::words::Words;
 use crate::rule::predicate::How;
 use crate::taxonomy::escape::escape_into;
 use crate::taxonomy::{Event, FieldId};
 
 /// The rules of one or more routes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Index {
     /// Those without a pivot.
     always: Vec<u32>,
@@ -27,10 +27,19 @@ pub(super) struct Index {
 struct FieldIndex {
     field: Option<FieldId>,
     grams: Grams,
-    /// For each text of `grams`, the rules that it wakes and where it must stand.
-    woken: Vec<Vec<(How, u32)>>,
+    /// What each text of `grams` stands for.
+    woken: Vec<Vec<Woken>>,
     /// The needles of keywords, to be looked for in the source before any value is.
     words: Option<Words>,
+}
+
+/// A rule that a text helps to wake.
+#[derive(Clone, Copy, Debug)]
+struct Woken {
+    /// Where the text must stand.
+    how: How,
+    part: Part,
+    rule: u32,
 }
 
 /// A field's needles while they are collected.
@@ -38,29 +47,29 @@ struct FieldIndex {
 struct Collected {
     texts: Vec<Box<str>>,
     numbers: FxHashMap<Box<str>, usize>,
-    woken: Vec<Vec<(How, u32)>>,
+    woken: Vec<Vec<Woken>>,
 }
 
 impl Index {
-    /// An index over those rules with their pivots. `common` tells what is frequent in a field.
+    /// An index over those rules with their pivots: a rule is woken once each of them was found, one
+    /// without any always. `common` tells what is frequent in a field.
     pub(super) fn new<'p>(
         rules: &[u32],
-        pivot: impl Fn(u32) -> Option<&'p [Needle]>,
+        pivots: impl Fn(u32) -> &'p [Pivot],
         common: impl Fn(Option<FieldId>) -> Cow<'static, Common>,
     ) -> Self {
         let mut always = Vec::new();
         let mut collected: FxHashMap<Option<FieldId>, Collected> = FxHashMap::default();
         for rule in rules {
-            match pivot(*rule) {
-                Some(needles) => {
-                    for needle in needles {
-                        collected
-                            .entry(needle.field)
-                            .or_default()
-                            .add(needle, *rule);
-                    }
+            let pivots = pivots(*rule);
+            if pivots.is_empty() {
+                always.push(*rule);
+            }
+            for (part, pivot) in Part::each(pivots.len()).zip(pivots) {
+                for needle in pivot {
+                    let of_field = collected.entry(needle.field).or_default();
+                    of_field.add(needle, part, *rule);
                 }
-                None => always.push(*rule),
             }
         }
         let fields = collected.into_iter().map(|(field, needles)| FieldIndex {
@@ -77,9 +86,20 @@ impl Index {
         Self { always, fields }
     }
 
-    /// The fields that it looks at; `None`: all.
-    pub(super) fn fields(&self) -> impl Iterator<Item = Option<FieldId>> {
-        self.fields.iter().map(|index| index.field)
+    /// The same in two, which together wake what it wakes: the second looks at the fields that
+    /// `is_second` names, and has the rules that are woken always.
+    pub(super) fn split(self, is_second: impl Fn(FieldId) -> bool) -> (Self, Self) {
+        let fields = self.fields.into_iter();
+        let (second, first) = fields.partition(|index| index.field.is_none_or(&is_second));
+        let first = Self {
+            always: Vec::new(),
+            fields: first,
+        };
+        let second = Self {
+            always: self.always,
+            fields: second,
+        };
+        (first, second)
     }
 
     /// Puts every rule that the event could fulfil among the scratch's candidates.
@@ -101,7 +121,7 @@ impl Collected {
         Grams::new(&texts.collect::<Vec<_>>(), common)
     }
 
-    fn add(&mut self, needle: &Needle, rule: u32) {
+    fn add(&mut self, needle: &Needle, part: Part, rule: u32) {
         let next = self.texts.len();
         let number = *self.numbers.entry(needle.text.clone()).or_insert(next);
         if number == next {
@@ -109,14 +129,15 @@ impl Collected {
             self.woken.push(Vec::new());
         }
         if let Some(woken) = self.woken.get_mut(number) {
-            woken.push((needle.how, rule));
+            let how = needle.how;
+            woken.push(Woken { how, part, rule });
         }
     }
 }
 
 /// Where alone a text is of interest to the rules that it wakes.
-fn where_alone(woken: &[(How, u32)]) -> How {
-    let all = |may: fn(How) -> bool| woken.iter().all(|(how, _)| may(*how));
+fn where_alone(woken: &[Woken]) -> How {
+    let all = |may: fn(How) -> bool| woken.iter().all(|woken| may(woken.how));
     if all(|how| how == How::Equals) {
         How::Equals
     } else if all(|how| matches!(how, How::Equals | How::EndsWith)) {
@@ -157,15 +178,15 @@ impl FieldIndex {
     fn wake_by(&self, value: &str, scratch: &mut Scratch) {
         self.grams.each(value, |text, at| {
             let (is_start, is_end) = (at.start == 0, at.end == value.len());
-            for (how, rule) in self.woken.get(text).into_iter().flatten() {
-                let stands = match how {
+            for woken in self.woken.get(text).into_iter().flatten() {
+                let stands = match woken.how {
                     How::Equals => is_start && is_end,
                     How::StartsWith => is_start,
                     How::EndsWith => is_end,
                     How::Contains => true,
                 };
                 if stands {
-                    scratch.wake(*rule);
+                    scratch.wake(woken.rule, woken.part);
                 }
             }
         });

@@ -8,7 +8,7 @@ use std::hash::Hasher;
 use rustc_hash::FxHasher;
 
 use super::common::Common;
-use super::pivot::{self, Needle};
+use super::pivot::{self, Needle, Pivot};
 use super::routes::Group;
 use super::scratch::Scratch;
 use crate::rule::RuleSet;
@@ -20,6 +20,8 @@ const EVERY: u32 = 16;
 const SAMPLE: usize = 128;
 /// A rule is woken too often if it is by more than one event in that many.
 const OFTEN: usize = 32;
+/// So many pivots of a rule are looked for at most; each has texts of its own.
+const MAX_PIVOTS: usize = 3;
 /// Values are kept up to that many bytes.
 const MAX_VALUE: usize = 2048;
 
@@ -51,8 +53,8 @@ pub(super) struct Lesson {
 
 #[derive(Debug)]
 struct Sample {
-    /// The folded values of the fields that the index looks at.
-    values: Vec<(Option<FieldId>, Box<str>)>,
+    /// The folded values of the asked fields.
+    values: Vec<(FieldId, Box<str>)>,
     /// For each asked field a digest of its values; 0 if it has none.
     said: Box<[u64]>,
     woken: Box<[u32]>,
@@ -75,12 +77,12 @@ impl Lesson {
         pace: Pace,
     ) -> bool {
         let mut values = Vec::new();
-        for field in group.index.fields() {
-            let (first, count) = scratch.folded(event, field);
+        for field in &group.asked {
+            let (first, count) = scratch.folded(event, Some(*field));
             for number in first..first + count {
                 let value = scratch.value(number);
                 let end = value.floor_char_boundary(MAX_VALUE);
-                values.push((field, value[..end].into()));
+                values.push((*field, value[..end].into()));
             }
         }
         self.asked.clone_from(&group.asked);
@@ -116,7 +118,7 @@ impl Lesson {
     /// What is frequent in a field.
     pub(super) fn common(&self, field: Option<FieldId>) -> Cow<'static, Common> {
         let samples = self.sample.iter().flat_map(|sample| &sample.values);
-        let values = samples.filter(|(of, _)| *of == field);
+        let values = samples.filter(|(of, _)| Some(*of) == field);
         let values: Vec<String> = values.map(|(_, value)| escaped(value)).collect();
         if values.is_empty() {
             return Cow::Borrowed(Common::usual());
@@ -124,8 +126,8 @@ impl Lesson {
         Cow::Owned(Common::of(values.iter().map(String::as_str)))
     }
 
-    /// The rules that were woken too often, each with the pivot that was rarest.
-    pub(super) fn rarest(&self, set: &RuleSet) -> Vec<(u32, Vec<Needle>)> {
+    /// The rules that were woken too often, each with the pivots that are rare together.
+    pub(super) fn rarest(&self, set: &RuleSet) -> Vec<(u32, Vec<Pivot>)> {
         let sample = &self.sample;
         let mut often: Vec<u32> = sample
             .iter()
@@ -137,21 +139,51 @@ impl Lesson {
             .filter(|times| times.len() * OFTEN > sample.len())
             .filter_map(|times| times.first().copied());
         let share = |needle: &Needle| {
-            let has = |sample: &&Sample| {
-                let mut values = sample
-                    .values
-                    .iter()
-                    .filter(|(field, _)| *field == needle.field);
-                values.any(|(_, value)| needle.how.holds(value, &needle.text))
-            };
-            sample.iter().filter(has).count() as f64 / sample.len() as f64
+            let having = sample.iter().filter(|sample| sample.has(needle));
+            having.count() as f64 / sample.len() as f64
         };
         frequent
             .filter_map(|number| {
                 let rule = set.rules.get(number as usize)?;
-                Some((number, pivot::rarest(rule, &set.atoms, &share)?))
+                let pivots = pivot::pivots(rule, &set.atoms, Some(&share));
+                (!pivots.is_empty()).then(|| (number, self.rare_together(pivots)))
             })
             .collect()
+    }
+
+    /// Of those pivots, which are in the order of how rare they are, the first, and those that make
+    /// the rule be woken much less often.
+    fn rare_together(&self, pivots: Vec<Pivot>) -> Vec<Pivot> {
+        let mut left: Vec<&Sample> = self.sample.iter().collect();
+        let mut chosen: Vec<Pivot> = Vec::new();
+        for _ in 0..MAX_PIVOTS {
+            let having = |pivot: &&Pivot| {
+                let has = |sample: &&&Sample| pivot.iter().any(|needle| sample.has(needle));
+                left.iter().filter(has).count()
+            };
+            let best = pivots.iter().map(|pivot| (having(&pivot), pivot));
+            let best = match chosen.is_empty() {
+                true => best.take(1).next(),
+                false => best.min_by_key(|(having, _)| *having),
+            };
+            let Some((having, pivot)) = best else { break };
+            if !chosen.is_empty() && having * 4 > left.len() * 3 {
+                break;
+            }
+            left.retain(|sample| pivot.iter().any(|needle| sample.has(needle)));
+            chosen.push(pivot.clone());
+        }
+        chosen
+    }
+}
+
+impl Sample {
+    fn has(&self, needle: &Needle) -> bool {
+        let mut values = self
+            .values
+            .iter()
+            .filter(|(field, _)| Some(*field) == needle.field);
+        values.any(|(_, value)| needle.how.holds(value, &needle.text))
     }
 }
 

@@ -1,7 +1,7 @@
-//! What must be there for a rule to hold: its *pivot*, texts of which one stands in every document
-//! that the rule holds for, and the event ids that it can hold for. Both may only ask too little:
-//! an index over them finds more documents than the rules do, never fewer. Also the fields that a
-//! rule asks for, of which none may be left out.
+//! What must be there for a rule to hold: its *pivots*, each of them texts of which one stands in
+//! every document that the rule holds for, and the event ids that it can hold for. Both may only ask
+//! too little: an index over them finds more documents than the rules do, never fewer. Also the
+//! fields that a rule asks for, of which none may be left out.
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 
@@ -22,33 +22,30 @@ pub(super) struct Needle {
     pub(super) text: Box<str>,
 }
 
-/// Alternatives of which one must be there, and how often that is expected: less is better.
+/// Texts of which one must be there.
+pub(super) type Pivot = Vec<Needle>;
+
+/// A pivot, and how often one of its texts is expected: less is better.
 #[derive(Clone, Debug)]
 struct Clause {
     cost: f64,
-    needles: Vec<Needle>,
+    needles: Pivot,
 }
 
-/// The rule's pivot; `None` if there is none, so that the rule is asked of every document.
-pub(super) fn pivot(rule: &Rule, atoms: &[Atom]) -> Option<Vec<Needle>> {
-    of(rule, atoms, None)
-}
-
-/// The same, given what share of the events has a needle.
-pub(super) fn rarest(
-    rule: &Rule,
-    atoms: &[Atom],
-    share: &dyn Fn(&Needle) -> f64,
-) -> Option<Vec<Needle>> {
-    of(rule, atoms, Some(share))
-}
-
-fn of(rule: &Rule, atoms: &[Atom], share: Share<'_>) -> Option<Vec<Needle>> {
-    let finder = Finder { rule, atoms, share };
-    let mut needles = finder.clause(&rule.condition)?.needles;
-    needles.sort_by(|a, b| (a.field, a.how, &a.text).cmp(&(b.field, b.how, &b.text)));
-    needles.dedup();
-    Some(needles)
+/// The rule's pivots, all of which must be there, the rarest first; none if the rule has to be asked
+/// of every document. `share` says what share of the events has a needle, if that is known.
+pub(super) fn pivots(rule: &Rule, atoms: &[Atom], share: Share<'_>) -> Vec<Pivot> {
+    let mut clauses = Finder { rule, atoms, share }.clauses(&rule.condition);
+    clauses.sort_by(|a, b| a.cost.total_cmp(&b.cost));
+    let mut pivots: Vec<Pivot> = Vec::with_capacity(clauses.len());
+    for Clause { mut needles, .. } in clauses {
+        needles.sort_by(|a, b| (a.field, a.how, &a.text).cmp(&(b.field, b.how, &b.text)));
+        needles.dedup();
+        if !pivots.contains(&needles) {
+            pivots.push(needles);
+        }
+    }
+    pivots
 }
 
 /// The event ids, in canonical decimal, one of which the rule needs; `None` if it does not say.
@@ -85,7 +82,7 @@ pub(super) fn asked(rule: &Rule, atoms: &[Atom]) -> Option<Vec<FieldId>> {
 }
 
 /// What share of the events has a needle, if that is known.
-type Share<'a> = Option<&'a dyn Fn(&Needle) -> f64>;
+pub(super) type Share<'a> = Option<&'a dyn Fn(&Needle) -> f64>;
 
 struct Finder<'a> {
     rule: &'a Rule,
@@ -99,35 +96,46 @@ impl Finder<'_> {
     }
 
     fn clause(&self, tree: &Tree) -> Option<Clause> {
+        self.clauses(tree)
+            .into_iter()
+            .min_by(|a, b| a.cost.total_cmp(&b.cost))
+    }
+
+    /// All that must be there.
+    fn clauses(&self, tree: &Tree) -> Vec<Clause> {
         match tree {
             Tree::Atom(id) => {
-                let mut clause = of_atom(self.atoms.get(id.index())?)?;
+                let Some(mut clause) = self.atoms.get(id.index()).and_then(of_atom) else {
+                    return Vec::new();
+                };
                 if let Some(share) = self.share {
                     // What was never seen is told apart as before.
                     let seen: f64 = clause.needles.iter().map(share).sum();
                     clause.cost = seen + clause.cost / 1_000.0;
                 }
-                Some(clause)
+                vec![clause]
             }
-            Tree::Selection(number) => self.clause(self.selection(*number)?),
-            Tree::All(parts) => parts
-                .iter()
-                .filter_map(|part| self.clause(part))
-                .min_by(|a, b| a.cost.total_cmp(&b.cost)),
+            Tree::Selection(number) => match self.selection(*number) {
+                Some(tree) => self.clauses(tree),
+                None => Vec::new(),
+            },
+            Tree::All(parts) => parts.iter().flat_map(|part| self.clauses(part)).collect(),
             Tree::Any(parts) => {
                 let mut whole = Clause {
                     cost: 0.0,
                     needles: Vec::new(),
                 };
                 for part in parts {
-                    let clause = self.clause(part)?;
+                    let Some(clause) = self.clause(part) else {
+                        return Vec::new();
+                    };
                     whole.cost += clause.cost;
                     whole.needles.extend(clause.needles);
                 }
-                Some(whole)
+                vec![whole]
             }
             // What must not be there says nothing of what must.
-            Tree::Not(_) => None,
+            Tree::Not(_) => Vec::new(),
         }
     }
 

@@ -135,6 +135,42 @@ impl Program {
     }
 }
 
+impl Program {
+    /// Whether it could come out as `wanted` for some event that says what this one says in all but
+    /// the `new` fields. Says yes too often, as it takes each question to those for one by itself.
+    pub(super) fn could(
+        &self,
+        wanted: bool,
+        new: &[FieldId],
+        scratch: &mut Scratch,
+        asked: Asked<'_>,
+        event: &Event<'_>,
+    ) -> bool {
+        let mut part = |part: &Self| part.could(wanted, new, scratch, asked, event);
+        match self {
+            Self::All(parts) if wanted => parts.iter().all(part),
+            Self::All(parts) => parts.iter().any(part),
+            Self::Any(parts) if wanted => parts.iter().any(part),
+            Self::Any(parts) => parts.iter().all(part),
+            Self::Not(inner) => inner.could(!wanted, new, scratch, asked, event),
+            Self::Atom(id) => {
+                let asks_new = asked.atoms.get(id.index()).is_none_or(|atom| {
+                    let other = match atom.predicate {
+                        Predicate::Reference { field, .. } => Some(field),
+                        _ => None,
+                    };
+                    atom.field.is_none_or(|field| new.contains(&field))
+                        || other.is_some_and(|field| new.contains(&field))
+                });
+                asks_new || self.holds(scratch, asked, event) == wanted
+            }
+            Self::Texts(texts) => {
+                new.contains(&texts.field) || self.holds(scratch, asked, event) == wanted
+            }
+        }
+    }
+}
+
 /// In the order in which they are asked. A rule is mostly woken by a text that stands somewhere, and
 /// then not fulfilled by how another value ends, which is sooner told.
 fn cheapest_first(mut parts: Vec<Program>, atoms: &[Atom]) -> Box<[Program]> {

@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 use super::common::Common;
 use super::index::Index;
 use super::learn::Lesson;
-use super::pivot::{self, Needle};
+use super::pivot::{self, Pivot};
 use crate::rule::RuleSet;
 use crate::taxonomy::{Event, FieldId, LogSource, Route};
 
@@ -22,8 +22,11 @@ pub(super) struct Routed {
     rules: Box<[u32]>,
     /// Whether their pivots were chosen by what was seen.
     pub(super) is_learnt: bool,
-    /// Those that ask for fields only.
-    pub(super) plain: Vec<Group>,
+    /// Those that ask for fields only; of these, once that was learnt, those that ask for nothing
+    /// that is new in each event.
+    pub(super) plain: Group,
+    /// The others of these.
+    pub(super) fresh: Fresh,
     /// Those that ask for keywords too.
     pub(super) worded: Arc<Index>,
 }
@@ -34,23 +37,35 @@ pub(super) struct Group {
     pub(super) number: u64,
     pub(super) rules: Vec<u32>,
     pub(super) index: Index,
-    /// All the fields that they ask for.
+    /// All the fields that they ask for, and those that [`Fresh`] rules ask for and that are not new
+    /// in each event.
     pub(super) asked: Vec<FieldId>,
 }
 
+/// Rules that ask for what is new in each event.
+#[derive(Default)]
+pub(super) struct Fresh {
+    /// The fields that are.
+    pub(super) new: Vec<FieldId>,
+    /// What the other fields wake.
+    pub(super) steady: Index,
+    /// What these wake.
+    pub(super) index: Index,
+}
+
 impl Routed {
-    /// All that says which rules could hold for an event.
-    pub(super) fn indices(&self) -> impl Iterator<Item = &Index> {
-        let plain = self.plain.iter().map(|group| &group.index);
-        plain.chain([&*self.worded])
+    /// All that together says which rules could hold for an event.
+    pub(super) fn indices(&self) -> [&Index; 4] {
+        let fresh = &self.fresh;
+        [&self.plain.index, &fresh.steady, &fresh.index, &self.worded]
     }
 }
 
 /// All rules by the routes that they are for.
 pub(super) struct Routes {
     set: Arc<RuleSet>,
-    /// The pivot of each rule, if it has one.
-    pub(super) pivots: Vec<Option<Vec<Needle>>>,
+    /// The rarest pivot of each rule that has one, by what is usual.
+    pub(super) pivots: Vec<Option<Pivot>>,
     /// All the fields that each rule asks for; `None` if it has keywords, which may be anywhere.
     pub(super) asked: Vec<Option<Vec<FieldId>>>,
     /// The event ids that each rule can hold for, if it says.
@@ -79,7 +94,9 @@ impl Routes {
         }
         let (rules, atoms) = (set.rules.iter(), &set.atoms);
         Self {
-            pivots: (rules.clone().map(|rule| pivot::pivot(rule, atoms))).collect(),
+            pivots: (rules.clone())
+                .map(|rule| pivot::pivots(rule, atoms, None).into_iter().next())
+                .collect(),
             asked: (rules.clone().map(|rule| pivot::asked(rule, atoms))).collect(),
             event_ids: rules.map(|rule| pivot::event_ids(rule, atoms)).collect(),
             sources,
@@ -117,38 +134,40 @@ impl Routes {
         }
         let is_plain = |rule: &u32| matches!(self.asked.get(*rule as usize), Some(Some(_)));
         let (plain, worded): (Vec<u32>, Vec<u32>) = rules.iter().partition(|rule| is_plain(rule));
-        let pivot = |rule: u32| self.pivots.get(rule as usize)?.as_deref();
+        let pivots = |rule| self.pivot(rule);
         let usual = |_| Cow::Borrowed(Common::usual());
         let routed = Arc::new(Routed {
             number: self.number(),
             is_learnt: false,
-            plain: vec![self.group(plain, pivot, usual)],
-            worded: Arc::new(Index::new(&worded, pivot, usual)),
+            plain: Group {
+                number: self.number(),
+                index: Index::new(&plain, pivots, usual),
+                asked: self.fields(&plain),
+                rules: plain,
+            },
+            fresh: Fresh::default(),
+            worded: Arc::new(Index::new(&worded, pivots, usual)),
             rules: rules.into(),
         });
         all.insert(routed.rules.clone(), routed.clone());
         routed
     }
 
-    fn group<'p>(
-        &self,
-        rules: Vec<u32>,
-        pivot: impl Fn(u32) -> Option<&'p [Needle]>,
-        common: impl Fn(Option<FieldId>) -> Cow<'static, Common>,
-    ) -> Group {
+    /// All the fields that these ask for.
+    fn fields(&self, rules: &[u32]) -> Vec<FieldId> {
         let fields = rules
             .iter()
             .filter_map(|rule| self.asked.get(*rule as usize)?.as_ref());
-        let mut asked: Vec<FieldId> = fields.flatten().copied().collect();
-        asked.sort_unstable();
-        asked.dedup();
-        let number = self.number();
-        Group {
-            number,
-            index: Index::new(&rules, pivot, common),
-            rules,
-            asked,
-        }
+        let mut fields: Vec<FieldId> = fields.flatten().copied().collect();
+        fields.sort_unstable();
+        fields.dedup();
+        fields
+    }
+
+    /// The pivot by which a rule is woken as long as nothing was learnt; empty if it has none.
+    fn pivot(&self, rule: u32) -> &[Pivot] {
+        let pivot = self.pivots.get(rule as usize).and_then(Option::as_ref);
+        pivot.map(std::slice::from_ref).unwrap_or_default()
     }
 
     fn number(&self) -> u64 {
@@ -164,29 +183,36 @@ impl Routes {
         {
             return now.clone();
         }
-        let learnt: FxHashMap<u32, Vec<Needle>> = lesson.rarest(&self.set).into_iter().collect();
-        let pivot = |rule: u32| match learnt.get(&rule) {
-            Some(needles) => Some(needles.as_slice()),
-            None => self.pivots.get(rule as usize)?.as_deref(),
+        let learnt: FxHashMap<u32, Vec<Pivot>> = lesson.rarest(&self.set).into_iter().collect();
+        let pivots = |rule| match learnt.get(&rule) {
+            Some(pivots) => pivots,
+            None => self.pivot(rule),
         };
         let new = lesson.new_in_each();
         let is_steady = |rule: &u32| match self.asked.get(*rule as usize) {
             Some(Some(fields)) => !fields.iter().any(|field| new.contains(field)),
             _ => false,
         };
-        let plain = routed
-            .plain
-            .iter()
-            .flat_map(|group| group.rules.iter().copied());
-        let (steady, fresh): (Vec<u32>, Vec<u32>) = plain.partition(|rule| is_steady(rule));
-        let groups = [steady, fresh]
-            .into_iter()
-            .filter(|rules| !rules.is_empty())
-            .map(|rules| self.group(rules, pivot, |field| lesson.common(field)));
+        let common = |field| lesson.common(field);
+        let plain = &routed.plain;
+        let (steady, fresh): (Vec<u32>, Vec<u32>) = plain.rules.iter().partition(|r| is_steady(r));
+        let of_fresh = Index::new(&fresh, pivots, common);
+        let (of_steady, of_new) = of_fresh.split(|field| new.contains(&field));
+        let is_steady = |field: &FieldId| !new.contains(field);
         let better = Arc::new(Routed {
             number: self.number(),
             is_learnt: true,
-            plain: groups.collect(),
+            plain: Group {
+                number: self.number(),
+                index: Index::new(&steady, pivots, common),
+                asked: plain.asked.iter().copied().filter(is_steady).collect(),
+                rules: steady,
+            },
+            fresh: Fresh {
+                steady: of_steady,
+                index: of_new,
+                new,
+            },
             worded: Arc::clone(&routed.worded),
             rules: routed.rules.clone(),
         });

@@ -37,6 +37,24 @@ pub(super) fn finders(atoms: &[Atom]) -> Finders {
     atoms.iter().map(finder).collect()
 }
 
+/// One of the parts that must all be found for a rule to be woken, a bit each.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    one: u8,
+    all: u8,
+}
+
+impl Part {
+    /// The only one.
+    const WHOLE: Self = Self { one: 1, all: 1 };
+
+    /// So many parts, at most eight.
+    pub(super) fn each(count: usize) -> impl Iterator<Item = Self> {
+        let all = u8::MAX >> u8::BITS.saturating_sub(count as u32).min(u8::BITS - 1);
+        (0..count.min(u8::BITS as usize)).map(move |bit| Self { one: 1 << bit, all })
+    }
+}
+
 /// Buffers of one thread.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scratch {
@@ -50,9 +68,12 @@ pub(super) struct Scratch {
     fields: Vec<(u32, usize, usize)>,
     /// For each atom twice the stamp, plus one if it holds.
     answers: Vec<u64>,
-    /// For each rule when it was woken.
-    woken: Vec<u32>,
+    /// For each rule the number of an event, and in the lowest byte which parts of what wakes the
+    /// rule were found in that.
+    woken: Vec<u64>,
     candidates: Vec<u32>,
+    /// The parts that were found, each once.
+    pub(super) parts: Vec<(u32, Part)>,
     /// Regular expressions that were not asked, as a value is too long for them.
     pub(super) overlong: Vec<AtomId>,
     finders: Finders,
@@ -84,6 +105,7 @@ impl Scratch {
         self.lower.clear();
         self.values.clear();
         self.candidates.clear();
+        self.parts.clear();
         self.overlong.clear();
     }
 
@@ -132,19 +154,26 @@ impl Scratch {
             .unwrap_or_default()
     }
 
-    /// Wakes a rule.
-    pub(super) fn wake(&mut self, rule: u32) {
-        if let Some(seen) = self.woken.get_mut(rule as usize)
-            && *seen != self.stamp
-        {
-            *seen = self.stamp;
+    /// A part of what wakes a rule was found.
+    pub(super) fn wake(&mut self, rule: u32, part: Part) {
+        let Some(seen) = self.woken.get_mut(rule as usize) else {
+            return;
+        };
+        let none = u64::from(self.stamp) << u8::BITS;
+        let before = (*seen).max(none);
+        *seen = before | u64::from(part.one);
+        if *seen == before {
+            return;
+        }
+        self.parts.push((rule, part));
+        if *seen == none | u64::from(part.all) {
             self.candidates.push(rule);
         }
     }
 
     /// Wakes all of those rules.
     pub(super) fn wake_all(&mut self, rules: &[u32]) {
-        rules.iter().for_each(|rule| self.wake(*rule));
+        rules.iter().for_each(|rule| self.wake(*rule, Part::WHOLE));
     }
 
     /// The rules that were woken, in their order; give them back with [`Scratch::give_back`].

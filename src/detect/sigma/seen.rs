@@ -8,11 +8,9 @@ use rustc_hash::FxHasher;
 
 use crate::taxonomy::{Event, FieldId};
 
-/// How many keys are kept (a power of two), how long they may be in bytes, and how many rules each
-/// may stand for.
+/// How many keys are kept (a power of two), and how long they may be in bytes.
 const SLOTS: usize = 4096;
 const MAX_KEY: usize = 2048;
-const MAX_RULES: usize = 64;
 /// An index is tried that often; if fewer than one in `WORTH` keys were known it is left alone until
 /// so many more were asked for.
 const TRIAL: u32 = 1024;
@@ -21,10 +19,10 @@ const AGAIN: u32 = 1 << 16;
 /// How many indices are told apart (a power of two).
 const USES: usize = 256;
 
-/// Keys that one thread has seen, and the rules that each stands for.
+/// Keys that one thread has seen, and what each stands for.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Seen {
-    slots: Vec<Slot>,
+pub(super) struct Seen<T> {
+    slots: Vec<Slot<T>>,
     /// The key that is looked for.
     key: Vec<u8>,
     /// How often keys of an index were known.
@@ -54,31 +52,38 @@ impl Use {
     }
 }
 
-/// One key with its rules.
+/// One key with what it stands for.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Slot {
+pub(super) struct Slot<T> {
     /// Empty: nothing is kept here.
     key: Vec<u8>,
-    rules: Vec<u32>,
+    pub(super) told: T,
 }
 
 /// What is known of a key.
-pub(super) enum Known<'a> {
-    /// Its rules.
-    Rules(&'a [u32]),
-    /// Nothing; they are to be put here.
-    Nothing(&'a mut Slot),
+pub(super) enum Known<'a, T> {
+    /// This.
+    Told(&'a mut T),
+    /// Nothing; what is found is to be put here, over what another key stood for.
+    Nothing(&'a mut Slot<T>),
     /// Nothing, and it is not kept: it is too long, or too few like it come again.
     Unkept,
 }
 
-impl Seen {
+impl<T: Default> Seen<T> {
     /// What is known of an event that says what this one says in those fields, put to the index of
-    /// that number.
-    pub(super) fn event(&mut self, index: u64, fields: &[FieldId], event: &Event<'_>) -> Known<'_> {
+    /// that number; `besides` is something else that the answer depends on.
+    pub(super) fn event(
+        &mut self,
+        index: u64,
+        besides: u64,
+        fields: &[FieldId],
+        event: &Event<'_>,
+    ) -> Known<'_, T> {
         if !self.begin(index) {
             return Known::Unkept;
         }
+        self.key.extend_from_slice(&besides.to_le_bytes());
         for field in fields {
             for (mark, value) in event.raw_values(*field) {
                 if self.key.len() + value.len() > MAX_KEY {
@@ -108,7 +113,7 @@ impl Seen {
             .is_some_and(|of_index| of_index.is_worth_it(index))
     }
 
-    fn look(&mut self) -> Known<'_> {
+    fn look(&mut self) -> Known<'_, T> {
         if self.key.len() > MAX_KEY {
             return Known::Unkept;
         }
@@ -122,11 +127,10 @@ impl Seen {
                 if let Some(of_index) = self.uses.get_mut(self.using) {
                     of_index.known += 1;
                 }
-                Known::Rules(&slot.rules)
+                Known::Told(&mut slot.told)
             }
             Some(slot) => {
                 slot.key.clone_from(&self.key);
-                slot.rules.clear();
                 Known::Nothing(slot)
             }
             None => Known::Unkept,
@@ -134,13 +138,9 @@ impl Seen {
     }
 }
 
-impl Slot {
-    /// The key stands for that rule.
-    pub(super) fn push(&mut self, rule: u32) {
-        if self.rules.len() < MAX_RULES {
-            self.rules.push(rule);
-        } else {
-            self.key.clear();
-        }
+impl<T> Slot<T> {
+    /// The key stands for nothing.
+    pub(super) fn forget(&mut self) {
+        self.key.clear();
     }
 }

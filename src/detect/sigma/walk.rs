@@ -1,0 +1,208 @@
+//! The way of one event through the rules of its route. What an event says in the fields that say the
+//! same again and again is judged once, whatever the others say: which rules that ask for nothing
+//! else hold, which others it helps to wake, and which of these it rules out. Finds what the plain
+//! walk of the trees finds.
+
+use rustc_hash::FxHashMap;
+
+use super::Shared;
+use super::learn::{Lesson, Pace};
+use super::program::Program;
+use super::routes::{Fresh, Group, Routed};
+use super::scratch::{Asked, Part, Scratch};
+use super::seen::{Known, Seen};
+use crate::rule::Rule;
+use crate::taxonomy::Event;
+
+/// So much of each kind is kept of one event; of more nothing is.
+const MAX_TOLD: usize = 64;
+
+/// What is known of events that say the same in all the fields of [`Group::asked`].
+#[derive(Clone, Debug, Default)]
+pub(super) struct Told {
+    /// The rules of the group that hold.
+    hits: Vec<u32>,
+    /// What these fields found of what wakes [`Fresh`] rules.
+    woken: Vec<(u32, Part)>,
+    /// Fresh rules that did not hold when they were asked, and whether they never can.
+    asked: Vec<(u32, bool)>,
+    /// Unlike that of any other.
+    number: u64,
+}
+
+/// What one thread remembers of the events that it judged.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Memory {
+    steady: Seen<Told>,
+    /// The fresh rules that hold, by the number of what is told and what the new fields say.
+    fresh: Seen<Vec<u32>>,
+    /// How many numbers were given.
+    numbers: u64,
+}
+
+/// One event, and a thread's buffers.
+pub(super) struct Walk<'a> {
+    shared: &'a Shared,
+    event: &'a Event<'a>,
+    scratch: &'a mut Scratch,
+    hits: &'a mut Vec<u32>,
+}
+
+impl<'a> Walk<'a> {
+    /// Forgets the last event. `hits` gets the rules that hold.
+    pub(super) fn begin(
+        shared: &'a Shared,
+        event: &'a Event<'a>,
+        scratch: &'a mut Scratch,
+        hits: &'a mut Vec<u32>,
+    ) -> Self {
+        scratch.begin();
+        hits.clear();
+        Self {
+            shared,
+            event,
+            scratch,
+            hits,
+        }
+    }
+
+    /// Adds those of the rules without keywords that hold; comes first. Returns the group's lesson
+    /// if it is over.
+    pub(super) fn plain(
+        &mut self,
+        routed: &Routed,
+        memory: &mut Memory,
+        lessons: Option<&mut FxHashMap<u64, Lesson>>,
+        pace: Pace,
+    ) -> Option<Lesson> {
+        let (group, fresh) = (&routed.plain, &routed.fresh);
+        match memory
+            .steady
+            .event(group.number, 0, &group.asked, self.event)
+        {
+            Known::Told(told) => {
+                self.hits.extend(&told.hits);
+                let hits =
+                    match memory
+                        .fresh
+                        .event(group.number, told.number, &fresh.new, self.event)
+                    {
+                        Known::Told(hits) => {
+                            self.hits.extend(&*hits);
+                            return None;
+                        }
+                        Known::Nothing(slot) => Some(&mut slot.told),
+                        Known::Unkept => None,
+                    };
+                for (rule, part) in &told.woken {
+                    self.scratch.wake(*rule, *part);
+                }
+                self.fresh(fresh, Some(&mut told.asked));
+                if let Some(hits) = hits {
+                    hits.clear();
+                    hits.extend(self.hits.iter().skip(told.hits.len()));
+                }
+                None
+            }
+            Known::Nothing(slot) => {
+                let over = self.group(group, lessons, pace);
+                let of_group = self.scratch.parts.len();
+                fresh.steady.wake(self.event, self.scratch);
+                let woken = self.scratch.parts.get(of_group..).unwrap_or_default();
+                if self.hits.len() > MAX_TOLD || woken.len() > MAX_TOLD {
+                    slot.forget();
+                }
+                memory.numbers += 1;
+                let told = &mut slot.told;
+                told.number = memory.numbers;
+                told.hits.clone_from(self.hits);
+                told.woken.clear();
+                told.woken.extend_from_slice(woken);
+                told.asked.clear();
+                self.fresh(fresh, Some(&mut told.asked));
+                over
+            }
+            Known::Unkept => {
+                let over = self.group(group, lessons, pace);
+                fresh.steady.wake(self.event, self.scratch);
+                self.fresh(fresh, None);
+                over
+            }
+        }
+    }
+
+    /// Adds those of the rules with keywords that hold.
+    pub(super) fn worded(&mut self, routed: &Routed) {
+        routed.worded.wake(self.event, self.scratch);
+        let candidates = self.scratch.take_candidates();
+        self.keep_those_that_hold(&candidates);
+        self.scratch.give_back(candidates);
+    }
+
+    /// Adds those of the group that hold.
+    fn group(
+        &mut self,
+        group: &Group,
+        lessons: Option<&mut FxHashMap<u64, Lesson>>,
+        pace: Pace,
+    ) -> Option<Lesson> {
+        group.index.wake(self.event, self.scratch);
+        let candidates = self.scratch.take_candidates();
+        let mut over = None;
+        if let Some(lessons) = lessons {
+            let lesson = lessons.entry(group.number).or_default();
+            if lesson.wants(pace) && lesson.look(self.event, group, &candidates, self.scratch, pace)
+            {
+                over = lessons.remove(&group.number);
+            }
+        }
+        self.keep_those_that_hold(&candidates);
+        self.scratch.give_back(candidates);
+        over
+    }
+
+    /// Adds those of the fresh rules that hold, once what the steady fields wake is woken. `before`:
+    /// which of them were asked before, of events that said the same in these.
+    fn fresh(&mut self, fresh: &Fresh, mut before: Option<&mut Vec<(u32, bool)>>) {
+        fresh.index.wake(self.event, self.scratch);
+        let candidates = self.scratch.take_candidates();
+        for number in &candidates {
+            let known = before
+                .as_ref()
+                .and_then(|before| before.iter().find(|(rule, _)| rule == number));
+            let is_known = known.is_some();
+            if known.is_some_and(|(_, never)| *never) {
+                continue;
+            }
+            let Some((program, asked)) = self.program(*number) else {
+                continue;
+            };
+            if program.holds(self.scratch, asked, self.event) {
+                self.hits.push(*number);
+            } else if let Some(before) = &mut before
+                && !is_known
+                && before.len() < MAX_TOLD
+            {
+                let may = program.could(true, &fresh.new, self.scratch, asked, self.event);
+                before.push((*number, !may));
+            }
+        }
+        self.scratch.give_back(candidates);
+    }
+
+    fn keep_those_that_hold(&mut self, candidates: &[u32]) {
+        for number in candidates {
+            if let Some((program, asked)) = self.program(*number)
+                && program.holds(self.scratch, asked, self.event)
+            {
+                self.hits.push(*number);
+            }
+        }
+    }
+
+    fn program(&self, number: u32) -> Option<(&'a Program, Asked<'a>)> {
+        let (rule, program): (&Rule, &Program) = self.shared.program(number)?;
+        let atoms = &self.shared.rules.atoms;
+        Some((program, Asked { atoms, rule }))
+    }
+}
