@@ -572,15 +572,17 @@ fn rules() -> impl Strategy<Value = String> {
     })
 }
 
+/// A value of an event.
+fn value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        6 => text().prop_map(Value::from),
+        1 => prop::collection::vec(text(), 0..3).prop_map(Value::from),
+        1 => Just(Value::Null),
+        1 => (0..5).prop_map(Value::from),
+    ]
+}
+
 fn event() -> impl Strategy<Value = Value> {
-    let value = || {
-        prop_oneof![
-            6 => text().prop_map(Value::from),
-            1 => prop::collection::vec(text(), 0..3).prop_map(Value::from),
-            1 => Just(Value::Null),
-            1 => (0..5).prop_map(Value::from),
-        ]
-    };
     let event_id = prop_oneof![
         4 => (0..4u32).prop_map(Value::from),
         1 => prop::sample::select(vec!["1", "01", "+1", "a", ""]).prop_map(Value::from),
@@ -613,6 +615,22 @@ proptest! {
         // Twice, since an event that was seen before is not judged anew.
         for event in events.iter().chain(&events) {
             bench.ids(event.clone());
+        }
+    }
+    /// The same where one field says little that is new and the other something new each time, which
+    /// the detector learns after six events.
+    #[test]
+    fn what_says_the_same_again_is_judged_once_and_right(
+        text in rules(),
+        same in prop::collection::vec(value(), 2),
+        new in prop::collection::vec(text(), 12..40),
+        turn in any::<bool>(),
+    ) {
+        let mut bench = Bench::new(&text);
+        let (same_field, new_field) = if turn { ("A", "B") } else { ("B", "A") };
+        for (number, new) in new.iter().enumerate() {
+            let same = &same[number % same.len()];
+            bench.ids(json!({ same_field: same, new_field: format!("{new}{number}") }));
         }
     }
 }

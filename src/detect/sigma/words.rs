@@ -15,6 +15,8 @@ const FOLDS_TO_ASCII: [char; 2] = ['\u{130}', '\u{212a}'];
 
 /// A text is told by so many of its first bytes.
 const TOLD_BY: usize = 4;
+/// What sets a letter in lower case. Some other characters become one another too.
+const LOWER: u8 = 0x20;
 
 /// Texts to look for.
 #[derive(Debug)]
@@ -33,6 +35,10 @@ impl Words {
             *part = from_rarest(part, Common::usual());
         }
         parts.extend(ESCAPES);
+        let parts = parts
+            .iter()
+            .map(|part| part.bytes().map(|byte| byte | LOWER));
+        let parts = parts.map(Iterator::collect::<Vec<u8>>);
         // This kind is searched many bytes at a time.
         let parts = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostFirst)
@@ -43,16 +49,24 @@ impl Words {
 
     /// Whether one of the texts may stand in a folded value of the event. `buffer` is overwritten.
     pub(super) fn may_stand(&self, event: &Event<'_>, buffer: &mut Vec<u8>) -> bool {
-        let source = &*event.document.source;
-        if !source.is_ascii() && FOLDS_TO_ASCII.iter().any(|c| source.contains(*c)) {
-            return true;
+        [&*event.document.source, event.composed()]
+            .into_iter()
+            .filter(|text| !text.is_empty())
+            .any(|text| self.may_stand_in(text, buffer))
+    }
+
+    fn may_stand_in(&self, text: &str, buffer: &mut Vec<u8>) -> bool {
+        if buffer.len() < text.len() {
+            buffer.resize(text.len(), 0);
         }
-        [source, event.composed()].into_iter().any(|text| {
-            buffer.clear();
-            buffer.extend_from_slice(text.as_bytes());
-            buffer.make_ascii_lowercase();
-            self.parts.is_match(&*buffer)
-        })
+        let lower = &mut buffer[..text.len()];
+        let mut any = 0;
+        for (to, byte) in lower.iter_mut().zip(text.bytes()) {
+            *to = byte | LOWER;
+            any |= byte;
+        }
+        !any.is_ascii() && FOLDS_TO_ASCII.iter().any(|c| text.contains(*c))
+            || self.parts.is_match(&*lower)
     }
 }
 

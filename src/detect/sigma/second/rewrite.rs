@@ -242,8 +242,8 @@ fn needs_backtracking(modifiers: &[&str], values: &[Json]) -> bool {
         })
 }
 
-/// Texts of which one may stand anywhere, as regular expressions over folded values; `None` if they
-/// all begin where the value does, or are no texts.
+/// Texts that may stand anywhere, as regular expressions over folded values: one for all of them
+/// where one of the texts will do. `None` if they all begin where the value does, or are no texts.
 fn anywhere(modifiers: &[&str], values: &[Json]) -> Option<Vec<Json>> {
     if modifiers.contains(&"cased") {
         return None;
@@ -256,12 +256,12 @@ fn anywhere(modifiers: &[&str], values: &[Json]) -> Option<Vec<Json>> {
     if !texts.iter().any(is_anywhere) {
         return None;
     }
-    Some(
-        texts
-            .iter()
-            .map(|tokens| over_folded(tokens).into())
-            .collect(),
-    )
+    let expressions = texts.iter().map(|tokens| over_folded(tokens));
+    if modifiers.contains(&"all") || texts.len() == 1 {
+        return Some(expressions.map(Json::from).collect());
+    }
+    let branches: Vec<String> = expressions.map(|one| format!("(?:{one})")).collect();
+    Some(vec![branches.join("|").into()])
 }
 
 fn over_folded(tokens: &[Token]) -> String {
