@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use aho_corasick::Span;
+use aho_corasick::packed::{Config, Searcher};
 use rustc_hash::FxHashMap;
 
 use super::common::Common;
@@ -17,6 +19,8 @@ const WIDTHS: [usize; 3] = [4, 2, 1];
 const BITS_A_GRAM: usize = 128;
 /// A table is no larger, in bits: it is to stay in the processor's nearest cache.
 const MAX_BITS: usize = 1 << 16;
+/// Grams of so many bytes may be looked for in all ways of writing them.
+const MAX_FEW: usize = 2;
 /// What sets a letter in lower case. What else it changes makes more bytes look like a gram.
 const LOWER: u8 = 0x20;
 
@@ -186,6 +190,8 @@ struct Table {
     width: usize,
     /// A value is looked at at every so manieth byte: each text has so many grams in a row.
     stride: usize,
+    /// What finds all ways of writing the grams many bytes at a time, if they are short and few.
+    few: Option<Searcher>,
     bits: Box<[u64]>,
     /// The first of each gram's places, and how many there are.
     grams: FxHashMap<u32, (u32, u32)>,
@@ -230,9 +236,11 @@ impl Table {
                 *word |= bit;
             }
         }
+        let few = (width <= MAX_FEW).then(|| few(grams.keys(), width));
         Some(Self {
             width,
             stride,
+            few: few.flatten(),
             bits: bits.into(),
             grams,
             places: places.into_iter().map(|(_, place)| place).collect(),
@@ -241,6 +249,20 @@ impl Table {
 
     /// Calls `check` with each text that may stand there, and where.
     fn find(&self, value: &[u8], check: &mut impl FnMut(u32, usize)) {
+        if let Some(few) = self
+            .few
+            .as_ref()
+            .filter(|few| value.len() >= few.minimum_len())
+        {
+            let mut rest = Span::from(0..value.len());
+            // No two grams begin at the same byte.
+            while let Some(found) = few.find_in(value, rest) {
+                let gram = lower(&value[found.range()]);
+                self.compare(gram, value, found.start(), check);
+                rest.start = found.start() + 1;
+            }
+            return;
+        }
         match (self.width, self.stride) {
             (4, 4) => self.look(value, value.as_chunks::<4>().0.iter(), check),
             (4, 2) => self.look(value, value.array_windows::<4>().step_by(2), check),
@@ -283,6 +305,21 @@ impl Table {
             }
         }
     }
+}
+
+/// What finds those grams, which are numbers without regard to case.
+fn few<'g>(grams: impl Iterator<Item = &'g u32>, width: usize) -> Option<Searcher> {
+    let mut builder = Config::new().only_teddy(true).builder();
+    for gram in grams {
+        let gram = &gram.to_le_bytes()[..width];
+        // Each byte as it is and with its bit for lower case taken away.
+        for cases in 0..1_usize << width {
+            let upper = |at: usize| LOWER & 0_u8.wrapping_sub((cases >> at & 1) as u8);
+            let written = gram.iter().enumerate().map(|(at, byte)| byte & !upper(at));
+            builder.add(written.collect::<Vec<u8>>());
+        }
+    }
+    builder.build()
 }
 
 /// The word, of so many (a power of two), and the bit in it that stand for a gram.

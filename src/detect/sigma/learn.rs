@@ -3,15 +3,19 @@
 //! ways that all lead to the same: what is found never depends on what was learnt.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::hash::Hasher;
+use std::rc::Rc;
 
-use rustc_hash::FxHasher;
+use memchr::memmem::Finder;
+use rustc_hash::{FxHashMap, FxHasher};
 
 use super::common::Common;
 use super::pivot::{self, Needle, Pivot};
 use super::routes::Group;
 use super::scratch::Scratch;
 use crate::rule::RuleSet;
+use crate::rule::predicate::How;
 use crate::taxonomy::escape::escaped;
 use crate::taxonomy::{Event, FieldId};
 
@@ -138,52 +142,96 @@ impl Lesson {
             .chunk_by(|a, b| a == b)
             .filter(|times| times.len() * OFTEN > sample.len())
             .filter_map(|times| times.first().copied());
+        let having = Having {
+            sample,
+            known: RefCell::default(),
+        };
         let share = |needle: &Needle| {
-            let having = sample.iter().filter(|sample| sample.has(needle));
-            having.count() as f64 / sample.len() as f64
+            let having = having.needle(needle);
+            having.iter().filter(|has| **has).count() as f64 / sample.len() as f64
         };
         frequent
             .filter_map(|number| {
                 let rule = set.rules.get(number as usize)?;
                 let pivots = pivot::pivots(rule, &set.atoms, Some(&share));
-                (!pivots.is_empty()).then(|| (number, self.rare_together(pivots)))
+                (!pivots.is_empty()).then(|| (number, having.rare_together(pivots)))
             })
             .collect()
+    }
+}
+
+/// Which events of a sample have a needle.
+struct Having<'a> {
+    sample: &'a [Sample],
+    /// Many rules have the same needles.
+    known: RefCell<FxHashMap<Needle, Rc<[bool]>>>,
+}
+
+impl Having<'_> {
+    fn needle(&self, needle: &Needle) -> Rc<[bool]> {
+        let mut known = self.known.borrow_mut();
+        if let Some(having) = known.get(needle) {
+            return Rc::clone(having);
+        }
+        let finder = Finder::new(needle.text.as_bytes());
+        let stands = |value: &str| match needle.how {
+            How::Contains => finder.find(value.as_bytes()).is_some(),
+            how => how.holds(value, &needle.text),
+        };
+        let has = |sample: &Sample| {
+            let mut values = sample.values.iter();
+            values.any(|(field, value)| Some(*field) == needle.field && stands(value))
+        };
+        let having: Rc<[bool]> = self.sample.iter().map(has).collect();
+        known.insert(needle.clone(), Rc::clone(&having));
+        having
+    }
+
+    /// The events that have one of the needles.
+    fn pivot(&self, pivot: &Pivot) -> Vec<bool> {
+        let mut having = vec![false; self.sample.len()];
+        for needle in pivot {
+            let of_needle = self.needle(needle);
+            let both = having.iter_mut().zip(&*of_needle);
+            both.for_each(|(having, has)| *having |= has);
+        }
+        having
     }
 
     /// Of those pivots, which are in the order of how rare they are, the first, and those that make
     /// the rule be woken much less often.
     fn rare_together(&self, pivots: Vec<Pivot>) -> Vec<Pivot> {
-        let mut left: Vec<&Sample> = self.sample.iter().collect();
-        let mut chosen: Vec<Pivot> = Vec::new();
-        for _ in 0..MAX_PIVOTS {
-            let having = |pivot: &&Pivot| {
-                let has = |sample: &&&Sample| pivot.iter().any(|needle| sample.has(needle));
-                left.iter().filter(has).count()
+        let mut rest: Vec<(Pivot, Vec<bool>)> = (pivots.into_iter())
+            .map(|pivot| {
+                let having = self.pivot(&pivot);
+                (pivot, having)
+            })
+            .collect();
+        let mut chosen = Vec::new();
+        let mut left = vec![true; self.sample.len()];
+        let count = |left: &[bool]| left.iter().filter(|left| **left).count();
+        let both = |left: &[bool], having: &[bool]| {
+            let both = left.iter().zip(having).map(|(left, has)| *left && *has);
+            both.collect::<Vec<bool>>()
+        };
+        while chosen.len() < MAX_PIVOTS {
+            let most = match chosen.is_empty() {
+                true => usize::MAX,
+                false => count(&left) * 3 / 4,
             };
-            let best = pivots.iter().map(|pivot| (having(&pivot), pivot));
-            let best = match chosen.is_empty() {
-                true => best.take(1).next(),
-                false => best.min_by_key(|(having, _)| *having),
-            };
-            let Some((having, pivot)) = best else { break };
-            if !chosen.is_empty() && having * 4 > left.len() * 3 {
+            let all = rest.iter().map(|(_, having)| count(&both(&left, having)));
+            let all = all.enumerate().take(match chosen.is_empty() {
+                true => 1,
+                false => usize::MAX,
+            });
+            let Some((at, _)) = all.min_by_key(|(_, n)| *n).filter(|(_, n)| *n <= most) else {
                 break;
-            }
-            left.retain(|sample| pivot.iter().any(|needle| sample.has(needle)));
-            chosen.push(pivot.clone());
+            };
+            let (pivot, having) = rest.remove(at);
+            left = both(&left, &having);
+            chosen.push(pivot);
         }
         chosen
-    }
-}
-
-impl Sample {
-    fn has(&self, needle: &Needle) -> bool {
-        let mut values = self
-            .values
-            .iter()
-            .filter(|(field, _)| Some(*field) == needle.field);
-        values.any(|(_, value)| needle.how.holds(value, &needle.text))
     }
 }
 

@@ -74,6 +74,8 @@ pub(super) struct Routes {
     sources: Vec<(LogSource, Vec<u32>)>,
     /// One for all routes that are put to the same rules.
     routed: Mutex<FxHashMap<Box<[u32]>, Arc<Routed>>>,
+    /// The indices of rules with keywords: many routes have the same.
+    worded: Mutex<FxHashMap<Box<[u32]>, Arc<Index>>>,
     /// How many numbers were given.
     numbers: AtomicU64,
 }
@@ -101,6 +103,7 @@ impl Routes {
             event_ids: rules.map(|rule| pivot::event_ids(rule, atoms)).collect(),
             sources,
             routed: Mutex::default(),
+            worded: Mutex::default(),
             numbers: AtomicU64::new(0),
             set,
         }
@@ -146,11 +149,22 @@ impl Routes {
                 rules: plain,
             },
             fresh: Fresh::default(),
-            worded: Arc::new(Index::new(&worded, pivots, usual)),
+            worded: self.worded(worded),
             rules: rules.into(),
         });
         all.insert(routed.rules.clone(), routed.clone());
         routed
+    }
+
+    /// The index of those rules with keywords.
+    fn worded(&self, rules: Vec<u32>) -> Arc<Index> {
+        let mut all = self.worded.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = |rules: &Box<[u32]>| {
+            let usual = |_| Cow::Borrowed(Common::usual());
+            Arc::new(Index::new(rules, |rule| self.pivot(rule), usual))
+        };
+        let index = all.entry(rules.into()).or_insert_with_key(index);
+        Arc::clone(index)
     }
 
     /// All the fields that these ask for.
