@@ -19,8 +19,3 @@ pub(super) fn first(word: u64, byte: u8) -> Option<usize> {
     let found = marks(word, byte);
     (found != 0).then(|| found.trailing_zeros() as usize / 8)
 }
-
-/// Whether all bytes of the word are ASCII.
-pub(super) const fn are_ascii(word: u64) -> bool {
-    word & each(0x80) == 0
-}

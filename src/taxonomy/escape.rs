@@ -64,25 +64,20 @@ pub(super) fn is_usual(raw: &str) -> bool {
     let mut at = 0;
     while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
         // A word at a time: backslashes are too frequent in paths to call for each.
-        let (before, is_ascii) = match rest.first_chunk() {
-            Some(word) => {
-                let word = u64::from_le_bytes(*word);
-                (bytes::first(word, b'\\'), bytes::are_ascii(word))
-            }
-            None => (rest.iter().position(|byte| *byte == b'\\'), rest.is_ascii()),
+        let before = match rest.first_chunk() {
+            Some(word) => bytes::first(u64::from_le_bytes(*word), b'\\').ok_or(bytes::BYTES),
+            None => rest
+                .iter()
+                .position(|byte| *byte == b'\\')
+                .ok_or(rest.len()),
         };
-        if !is_ascii {
-            return false;
-        }
-        at += match (before, rest.len()) {
-            (None, len) => len.min(bytes::BYTES),
-            (Some(before), _) => match rest.get(before + 1) {
-                Some(b'\\' | b'"' | b'n' | b'r' | b't') => before + 2,
-                _ => return false,
-            },
+        at += match before.map(|before| (before, rest.get(before + 1))) {
+            Ok((before, Some(b'\\' | b'"' | b'n' | b'r' | b't'))) => before + 2,
+            Ok(_) => return false,
+            Err(len) => len,
         };
     }
-    true
+    raw.is_ascii()
 }
 
 /// The code unit of the `\uXXXX` at that place.
