@@ -146,7 +146,7 @@ impl Program {
         asked: Asked<'_>,
         event: &Event<'_>,
     ) -> bool {
-        let mut part = |part: &Self| part.could(wanted, new, scratch, asked, event);
+        let part = |part: &Self| part.could(wanted, new, scratch, asked, event);
         match self {
             Self::All(parts) if wanted => parts.iter().all(part),
             Self::All(parts) => parts.iter().any(part),

@@ -159,11 +159,10 @@ impl Routes {
     /// The index of those rules with keywords.
     fn worded(&self, rules: Vec<u32>) -> Arc<Index> {
         let mut all = self.worded.lock().unwrap_or_else(PoisonError::into_inner);
-        let index = |rules: &Box<[u32]>| {
+        let index = all.entry(rules.into()).or_insert_with_key(|rules| {
             let usual = |_| Cow::Borrowed(Common::usual());
             Arc::new(Index::new(rules, |rule| self.pivot(rule), usual))
-        };
-        let index = all.entry(rules.into()).or_insert_with_key(index);
+        });
         Arc::clone(index)
     }
 
