@@ -146,10 +146,7 @@ impl Lesson {
             sample,
             known: RefCell::default(),
         };
-        let share = |needle: &Needle| {
-            let having = having.needle(needle);
-            having.iter().filter(|has| **has).count() as f64 / sample.len() as f64
-        };
+        let share = |needle: &Needle| count(&having.needle(needle)) as f64 / sample.len() as f64;
         frequent
             .filter_map(|number| {
                 let rule = set.rules.get(number as usize)?;
@@ -192,8 +189,8 @@ impl Having<'_> {
         let mut having = vec![false; self.sample.len()];
         for needle in pivot {
             let of_needle = self.needle(needle);
-            let both = having.iter_mut().zip(&*of_needle);
-            both.for_each(|(having, has)| *having |= has);
+            let pairs = having.iter_mut().zip(&*of_needle);
+            pairs.for_each(|(having, has)| *having |= has);
         }
         having
     }
@@ -201,38 +198,40 @@ impl Having<'_> {
     /// Of those pivots, which are in the order of how rare they are, the first, and those that make
     /// the rule be woken much less often.
     fn rare_together(&self, pivots: Vec<Pivot>) -> Vec<Pivot> {
-        let mut rest: Vec<(Pivot, Vec<bool>)> = (pivots.into_iter())
-            .map(|pivot| {
-                let having = self.pivot(&pivot);
-                (pivot, having)
-            })
-            .collect();
-        let mut chosen = Vec::new();
-        let mut left = vec![true; self.sample.len()];
-        let count = |left: &[bool]| left.iter().filter(|left| **left).count();
-        let both = |left: &[bool], having: &[bool]| {
-            let both = left.iter().zip(having).map(|(left, has)| *left && *has);
-            both.collect::<Vec<bool>>()
+        let mut rest = pivots.into_iter().map(|pivot| {
+            let having = self.pivot(&pivot);
+            (pivot, having)
+        });
+        let Some((first, mut woken)) = rest.next() else {
+            return Vec::new();
         };
-        while chosen.len() < MAX_PIVOTS {
-            let most = match chosen.is_empty() {
-                true => usize::MAX,
-                false => count(&left) * 3 / 4,
-            };
-            let all = rest.iter().map(|(_, having)| count(&both(&left, having)));
-            let all = all.enumerate().take(match chosen.is_empty() {
-                true => 1,
-                false => usize::MAX,
-            });
-            let Some((at, _)) = all.min_by_key(|(_, n)| *n).filter(|(_, n)| *n <= most) else {
+        let mut rest: Vec<(Pivot, Vec<bool>)> = rest.collect();
+        let mut chosen = vec![first];
+        let mut times = count(&woken);
+        while times > 0 && chosen.len() < MAX_PIVOTS {
+            let with_each = rest.iter().map(|(_, having)| count(&both(&woken, having)));
+            let Some((at, fewest)) = with_each.enumerate().min_by_key(|(_, times)| *times) else {
                 break;
             };
+            if fewest * 4 > times * 3 {
+                break;
+            }
             let (pivot, having) = rest.remove(at);
-            left = both(&left, &having);
+            woken = both(&woken, &having);
+            times = fewest;
             chosen.push(pivot);
         }
         chosen
     }
+}
+
+fn count(having: &[bool]) -> usize {
+    having.iter().filter(|has| **has).count()
+}
+
+fn both(some: &[bool], others: &[bool]) -> Vec<bool> {
+    let pairs = some.iter().zip(others);
+    pairs.map(|(one, other)| *one && *other).collect()
 }
 
 /// Of what a field says; 0 if it says nothing.

@@ -76,31 +76,26 @@ impl<'a> Walk<'a> {
         pace: Pace,
     ) -> Option<Lesson> {
         let (group, fresh) = (&routed.plain, &routed.fresh);
-        match memory
-            .steady
-            .event(group.number, 0, &group.asked, self.event)
-        {
+        let (event, number) = (self.event, group.number);
+        match memory.steady.event(number, 0, &group.asked, event) {
             Known::Told(told) => {
                 self.hits.extend(&told.hits);
-                let hits =
-                    match memory
-                        .fresh
-                        .event(group.number, told.number, &fresh.new, self.event)
-                    {
-                        Known::Told(hits) => {
-                            self.hits.extend(&*hits);
-                            return None;
-                        }
-                        Known::Nothing(slot) => Some(&mut slot.told),
-                        Known::Unkept => None,
-                    };
+                let known = memory.fresh.event(number, told.number, &fresh.new, event);
+                if let Known::Told(hits) = known {
+                    self.hits.extend(&*hits);
+                    return None;
+                }
                 for (rule, part) in &told.woken {
                     self.scratch.wake(*rule, *part);
                 }
                 self.fresh(fresh, Some(&mut told.asked));
-                if let Some(hits) = hits {
-                    hits.clear();
-                    hits.extend(self.hits.iter().skip(told.hits.len()));
+                if let Known::Nothing(slot) = known {
+                    let hits = self.hits.iter().skip(told.hits.len());
+                    if hits.len() > MAX_TOLD {
+                        slot.forget();
+                    }
+                    slot.told.clear();
+                    slot.told.extend(hits);
                 }
                 None
             }
