@@ -112,16 +112,6 @@ pub enum SecondOpinion {
     TooLong,
 }
 
-impl SecondOpinion {
-    /// All that it may say.
-    pub const ALL: [Self; 4] = [
-        Self::Agrees,
-        Self::Differs,
-        Self::Unsupported,
-        Self::TooLong,
-    ];
-}
-
 /// One detector's hit on one document.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finding {

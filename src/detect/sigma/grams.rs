@@ -21,8 +21,8 @@ const BITS_A_GRAM: usize = 128;
 const MAX_BITS: usize = 1 << 16;
 /// Grams of so many bytes may be looked for in all ways of writing them.
 const MAX_FEW: usize = 2;
-/// What sets a letter in lower case. What else it changes makes more bytes look like a gram.
-const LOWER: u8 = 0x20;
+/// What sets a letter in lower case. What else it changes makes more bytes look alike.
+pub(super) const LOWER: u8 = 0x20;
 
 /// A text to look for.
 pub(super) struct Text<'t> {

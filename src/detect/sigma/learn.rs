@@ -150,7 +150,7 @@ impl Lesson {
         frequent
             .filter_map(|number| {
                 let rule = set.rules.get(number as usize)?;
-                let pivots = pivot::pivots(rule, &set.atoms, Some(&share));
+                let pivots = pivot::pivots(rule, &set.atoms, &share);
                 (!pivots.is_empty()).then(|| (number, having.rare_together(pivots)))
             })
             .collect()

@@ -32,17 +32,33 @@ struct Clause {
     needles: Pivot,
 }
 
-/// The rule's pivots, all of which must be there, the rarest first; none if the rule has to be asked
-/// of every document. `share` says what share of the events has a needle, if that is known.
-pub(super) fn pivots(rule: &Rule, atoms: &[Atom], share: Share<'_>) -> Vec<Pivot> {
+impl Clause {
+    /// Its needles, each once, in an order that does not depend on the rule's.
+    fn pivot(mut self) -> Pivot {
+        self.needles
+            .sort_by(|a, b| (a.field, a.how, &a.text).cmp(&(b.field, b.how, &b.text)));
+        self.needles.dedup();
+        self.needles
+    }
+}
+
+/// The rule's rarest pivot, by what is usual; `None` if it has to be asked of every document.
+pub(super) fn rarest(rule: &Rule, atoms: &[Atom]) -> Option<Pivot> {
+    let share = None;
+    let finder = Finder { rule, atoms, share };
+    finder.clause(&rule.condition).map(Clause::pivot)
+}
+
+/// All the rule's pivots, each of which must be there, the rarest first, given what share of the
+/// events has a needle.
+pub(super) fn pivots(rule: &Rule, atoms: &[Atom], share: &dyn Fn(&Needle) -> f64) -> Vec<Pivot> {
+    let share = Some(share);
     let mut clauses = Finder { rule, atoms, share }.clauses(&rule.condition);
     clauses.sort_by(|a, b| a.cost.total_cmp(&b.cost));
     let mut pivots: Vec<Pivot> = Vec::with_capacity(clauses.len());
-    for Clause { mut needles, .. } in clauses {
-        needles.sort_by(|a, b| (a.field, a.how, &a.text).cmp(&(b.field, b.how, &b.text)));
-        needles.dedup();
-        if !pivots.contains(&needles) {
-            pivots.push(needles);
+    for pivot in clauses.into_iter().map(Clause::pivot) {
+        if !pivots.contains(&pivot) {
+            pivots.push(pivot);
         }
     }
     pivots
@@ -82,7 +98,7 @@ pub(super) fn asked(rule: &Rule, atoms: &[Atom]) -> Option<Vec<FieldId>> {
 }
 
 /// What share of the events has a needle, if that is known.
-pub(super) type Share<'a> = Option<&'a dyn Fn(&Needle) -> f64>;
+type Share<'a> = Option<&'a dyn Fn(&Needle) -> f64>;
 
 struct Finder<'a> {
     rule: &'a Rule,

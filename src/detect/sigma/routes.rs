@@ -96,9 +96,7 @@ impl Routes {
         }
         let (rules, atoms) = (set.rules.iter(), &set.atoms);
         Self {
-            pivots: (rules.clone())
-                .map(|rule| pivot::pivots(rule, atoms, None).into_iter().next())
-                .collect(),
+            pivots: (rules.clone().map(|rule| pivot::rarest(rule, atoms))).collect(),
             asked: (rules.clone().map(|rule| pivot::asked(rule, atoms))).collect(),
             event_ids: rules.map(|rule| pivot::event_ids(rule, atoms)).collect(),
             sources,

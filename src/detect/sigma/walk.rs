@@ -76,53 +76,58 @@ impl<'a> Walk<'a> {
         pace: Pace,
     ) -> Option<Lesson> {
         let (group, fresh) = (&routed.plain, &routed.fresh);
-        let (event, number) = (self.event, group.number);
-        match memory.steady.event(number, 0, &group.asked, event) {
-            Known::Told(told) => {
-                self.hits.extend(&told.hits);
-                let known = memory.fresh.event(number, told.number, &fresh.new, event);
-                if let Known::Told(hits) = known {
-                    self.hits.extend(&*hits);
-                    return None;
-                }
-                for (rule, part) in &told.woken {
-                    self.scratch.wake(*rule, *part);
-                }
-                self.fresh(fresh, Some(&mut told.asked));
-                if let Known::Nothing(slot) = known {
-                    let hits = self.hits.iter().skip(told.hits.len());
-                    if hits.len() > MAX_TOLD {
-                        slot.forget();
-                    }
-                    slot.told.clear();
-                    slot.told.extend(hits);
-                }
-                None
+        let known = memory
+            .steady
+            .event(group.number, 0, &group.asked, self.event);
+        if let Known::Told(told) = known {
+            self.hits.extend(&told.hits);
+            // Rules are fresh for what is new.
+            if !fresh.new.is_empty() {
+                self.beside(told, group.number, fresh, &mut memory.fresh);
             }
-            Known::Nothing(slot) => {
-                let over = self.group(group, lessons, pace);
-                let of_group = self.scratch.parts.len();
-                fresh.steady.wake(self.event, self.scratch);
-                let woken = self.scratch.parts.get(of_group..).unwrap_or_default();
-                if self.hits.len() > MAX_TOLD || woken.len() > MAX_TOLD {
-                    slot.forget();
-                }
-                memory.numbers += 1;
-                let told = &mut slot.told;
-                told.number = memory.numbers;
-                told.hits.clone_from(self.hits);
-                told.woken.clear();
-                told.woken.extend_from_slice(woken);
-                told.asked.clear();
-                self.fresh(fresh, Some(&mut told.asked));
-                over
+            return None;
+        }
+        let over = self.group(group, lessons, pace);
+        let of_group = self.scratch.parts.len();
+        fresh.steady.wake(self.event, self.scratch);
+        let Known::Nothing(slot) = known else {
+            self.fresh(fresh, None);
+            return over;
+        };
+        let woken = self.scratch.parts.get(of_group..).unwrap_or_default();
+        if self.hits.len() > MAX_TOLD || woken.len() > MAX_TOLD {
+            slot.forget();
+        }
+        memory.numbers += 1;
+        let told = &mut slot.told;
+        told.number = memory.numbers;
+        told.hits.clone_from(self.hits);
+        told.woken.clear();
+        told.woken.extend_from_slice(woken);
+        told.asked.clear();
+        self.fresh(fresh, Some(&mut told.asked));
+        over
+    }
+
+    /// Adds those of the fresh rules that hold for what is new beside what is told, unless that was
+    /// seen too.
+    fn beside(&mut self, told: &mut Told, group: u64, fresh: &Fresh, memory: &mut Seen<Vec<u32>>) {
+        let known = memory.event(group, told.number, &fresh.new, self.event);
+        if let Known::Told(hits) = known {
+            self.hits.extend(&*hits);
+            return;
+        }
+        for (rule, part) in &told.woken {
+            self.scratch.wake(*rule, *part);
+        }
+        self.fresh(fresh, Some(&mut told.asked));
+        if let Known::Nothing(slot) = known {
+            let hits = self.hits.get(told.hits.len()..).unwrap_or_default();
+            if hits.len() > MAX_TOLD {
+                slot.forget();
             }
-            Known::Unkept => {
-                let over = self.group(group, lessons, pace);
-                fresh.steady.wake(self.event, self.scratch);
-                self.fresh(fresh, None);
-                over
-            }
+            slot.told.clear();
+            slot.told.extend_from_slice(hits);
         }
     }
 
@@ -162,11 +167,11 @@ impl<'a> Walk<'a> {
         fresh.index.wake(self.event, self.scratch);
         let candidates = self.scratch.take_candidates();
         for number in &candidates {
-            let known = before
-                .as_ref()
-                .and_then(|before| before.iter().find(|(rule, _)| rule == number));
-            let is_known = known.is_some();
-            if known.is_some_and(|(_, never)| *never) {
+            let known = before.as_ref().and_then(|before| {
+                let known = before.iter().find(|(rule, _)| rule == number);
+                known.map(|(_, never)| *never)
+            });
+            if known == Some(true) {
                 continue;
             }
             let Some((program, asked)) = self.program(*number) else {
@@ -174,8 +179,8 @@ impl<'a> Walk<'a> {
             };
             if program.holds(self.scratch, asked, self.event) {
                 self.hits.push(*number);
-            } else if let Some(before) = &mut before
-                && !is_known
+            } else if known.is_none()
+                && let Some(before) = &mut before
                 && before.len() < MAX_TOLD
             {
                 let may = program.could(true, &fresh.new, self.scratch, asked, self.event);

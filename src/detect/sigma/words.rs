@@ -4,6 +4,7 @@
 use aho_corasick::{AhoCorasick, MatchKind};
 
 use super::common::Common;
+use super::grams::LOWER;
 use crate::taxonomy::Event;
 
 /// Escapes that may stand for a character that folds to ASCII, in lower case.
@@ -15,8 +16,6 @@ const FOLDS_TO_ASCII: [char; 2] = ['\u{130}', '\u{212a}'];
 
 /// A text is told by so many of its first bytes.
 const TOLD_BY: usize = 4;
-/// What sets a letter in lower case. Some other characters become one another too.
-const LOWER: u8 = 0x20;
 
 /// Texts to look for.
 #[derive(Debug)]
