@@ -12,10 +12,11 @@ use std::sync::Arc;
 pub use leaves::leaves;
 use scan::{Failed, Raw, Scanner, Token};
 pub use trail::Trail;
+use trail::Way;
 
 use super::escape::unescape;
 use super::event::{Kind, Slots, Text};
-use super::shape::{Aside, NodeId, Part, Shapes, Target, Turn};
+use super::shape::{Aside, NodeId, Part, Shapes, Target, Turn, Usage};
 use super::{FieldId, Fields};
 use crate::alert::AlertLevel;
 use crate::finding::Earlier;
@@ -141,6 +142,8 @@ struct Walk<'r, 's> {
 
 /// What a key leads to.
 enum Found {
+    /// The object ends.
+    End,
     Node(Option<NodeId>),
     /// The value is the name of another place in that container.
     PairName(NodeId),
@@ -169,6 +172,7 @@ impl Walk<'_, '_> {
         let mut named = None;
         loop {
             match self.next(node)? {
+                Found::End => return Ok(()),
                 Found::PairName(container) => named = self.pair_name(container, depth)?,
                 Found::PairValue => self.place(named.unwrap_or(node), depth)?,
                 Found::Node(node) => self.place(node, depth)?,
@@ -203,11 +207,9 @@ impl Walk<'_, '_> {
             Token::Object => self.object(node, depth + 1),
             Token::Array => self.array(node, depth + 1),
             Token::String(raw) => {
-                // Most values are never looked at: the same was said before.
-                let text = match raw.is_escaped() {
-                    true => self.slots.late(raw.start(), raw.len()),
-                    false => self.slots.borrowed(raw.start(), raw.len(), Kind::Text),
-                };
+                let text = self
+                    .slots
+                    .string(raw.start(), raw.len(), raw.is_escaped(), Kind::Text);
                 self.value(node, text);
                 Ok(())
             }
@@ -224,24 +226,46 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// The next key, and where it leads.
+    /// The next key whose value is still to be taken, and where it leads. Where the documents
+    /// before went the same way, strings of fields are taken on the way.
     fn next(&mut self, node: Option<NodeId>) -> Result<Found, Failed> {
-        let Some((from, trail)) = node.zip(self.trail.as_deref_mut()) else {
-            let key = self.scan.key()?;
-            return self.step(node, key);
-        };
-        if let Some((len, to)) = trail.follow(from, self.scan.rest()) {
-            self.scan.pass(len);
-            return Ok(Found::Node(to));
+        while let Some((len, way)) = self.follow(node) {
+            let Some((raw, kind)) = self.scan.quick(len) else {
+                return Ok(Found::Node(way.to));
+            };
+            let (start, len) = (raw.start(), raw.len());
+            match way.usage {
+                Usage::Nothing => {}
+                Usage::Field(field, rank) => {
+                    if let Some(text) = self.slots.string(start, len, raw.is_escaped(), kind) {
+                        self.slots.fill(field, rank, text, false);
+                    }
+                }
+                Usage::More => {
+                    let text = self.slots.string(start, len, raw.is_escaped(), kind);
+                    self.value(way.to, text);
+                }
+            }
+            if !self.scan.comma() && !self.scan.goes_on(b'}')? {
+                return Ok(Found::End);
+            }
         }
         let key = self.scan.key()?;
         let found = self.step(node, key)?;
-        if let (Found::Node(to), Some(trail)) = (&found, self.trail.as_deref_mut())
+        if let (Some(from), Found::Node(to)) = (node, &found)
+            && let Some(trail) = self.trail.as_deref_mut()
             && !key.is_escaped()
         {
-            trail.learn(from, self.scan.slice(key), *to);
+            let usage = to.map_or(Usage::Nothing, |to| self.plan.shapes.usage(to));
+            trail.learn(from, self.scan.slice(key), Way { to: *to, usage });
         }
         Ok(found)
+    }
+
+    /// The next key, if it is one that came there before.
+    #[inline(always)]
+    fn follow(&mut self, node: Option<NodeId>) -> Option<(usize, Way)> {
+        self.trail.as_deref_mut()?.follow(node?, self.scan.rest())
     }
 
     /// One step down, along that key.
@@ -278,7 +302,7 @@ impl Walk<'_, '_> {
             };
             return match self.step(Some(container), raw)? {
                 Found::Node(node) => Ok(Some(node)),
-                Found::PairName(_) | Found::PairValue => Ok(None),
+                _ => Ok(None),
             };
         }
         if depth >= MAX_DEPTH || !self.scan.take(b'{') {

@@ -97,6 +97,16 @@ pub(super) struct Leaf {
     pub(super) turn: Turn,
 }
 
+/// What the values at a place are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Usage {
+    Nothing,
+    /// That field, as they stand, with that rank.
+    Field(FieldId, u8),
+    /// Something else, or several.
+    More,
+}
+
 /// What a value is turned into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
@@ -322,6 +332,18 @@ impl Shapes {
     /// What the values at a place are for.
     pub(super) fn leaves(&self, node: NodeId) -> &[Leaf] {
         &self.nodes[node.index()].leaves
+    }
+
+    /// What the values at a place are for, said shortly.
+    pub(super) fn usage(&self, node: NodeId) -> Usage {
+        match self.leaves(node) {
+            [] => Usage::Nothing,
+            [leaf] if leaf.turn == Turn::AsIs => match leaf.target {
+                Target::Field(field) => Usage::Field(field, leaf.rank),
+                _ => Usage::More,
+            },
+            _ => Usage::More,
+        }
     }
 
     /// If the place is a list of name and value: the container that it stands for.

@@ -4,7 +4,8 @@
 //! input, documents of a store by the store).
 
 use super::{Fault, MAX_SOURCE, ReadError};
-use crate::taxonomy::bytes::marks;
+use crate::taxonomy::Kind;
+use crate::taxonomy::bytes::{Block, WIDE};
 
 /// A string as it stands in the source, without its quotes: where it begins, how long it is and
 /// whether it may have escapes, in one word. What is handed on for each value stays in registers.
@@ -12,6 +13,9 @@ use crate::taxonomy::bytes::marks;
 pub(super) struct Raw(u64);
 
 const ESCAPED: u64 = 1 << 63;
+
+/// So many blocks of a string are looked at here.
+const SHORT: usize = 6;
 
 impl Raw {
     fn new(start: usize, end: usize, is_escaped: bool) -> Self {
@@ -25,6 +29,10 @@ impl Raw {
 
     pub(super) fn len(self) -> usize {
         ((self.0 & !ESCAPED) >> u32::BITS) as usize
+    }
+
+    fn end(self) -> usize {
+        self.start() + self.len()
     }
 
     pub(super) fn is_escaped(self) -> bool {
@@ -105,6 +113,7 @@ impl<'s> Scanner<'s> {
     }
 
     /// Steps over that byte, if it is the next.
+    #[inline]
     pub(super) fn take(&mut self, byte: u8) -> bool {
         let is_next = self.text.as_bytes().get(self.at) == Some(&byte) || self.peek() == byte;
         self.at += usize::from(is_next);
@@ -112,13 +121,9 @@ impl<'s> Scanner<'s> {
     }
 
     /// What follows.
+    #[inline]
     pub(super) fn rest(&self) -> &'s [u8] {
         self.text.as_bytes().get(self.at..).unwrap_or_default()
-    }
-
-    /// Steps over so many bytes of what follows.
-    pub(super) fn pass(&mut self, len: usize) {
-        self.at += len;
     }
 
     /// Whether nothing follows.
@@ -142,16 +147,20 @@ impl<'s> Scanner<'s> {
 
     /// The rest of a string, behind its opening quote.
     #[inline]
-    fn string(&mut self) -> Result<Raw, Failed> {
-        let start = self.at;
-        let bytes = self.text.as_bytes();
-        let Some(mut end) = mark(bytes, start) else {
-            return Err(self.fault("a string does not end"));
-        };
-        if bytes.get(end) == Some(&b'"') {
-            self.at = end + 1;
-            return Ok(Raw::new(start, end, false));
+    pub(super) fn string(&mut self) -> Result<Raw, Failed> {
+        match short(self.text.as_bytes(), self.at) {
+            Ok(raw) => {
+                self.at = raw.end() + 1;
+                Ok(raw)
+            }
+            Err(end) => self.string_from(self.at, end),
         }
+    }
+
+    /// The rest of a string, of which at least that much belongs to it.
+    #[inline(never)]
+    fn string_from(&mut self, start: usize, mut end: usize) -> Result<Raw, Failed> {
+        let bytes = self.text.as_bytes();
         loop {
             let rest = bytes.get(end..).unwrap_or_default();
             let Some(found) = memchr::memchr(b'"', rest) else {
@@ -163,7 +172,8 @@ impl<'s> Scanner<'s> {
             let inside = bytes.get(start..end).unwrap_or_default();
             let backslashes = inside.iter().rev().take_while(|b| **b == b'\\').count();
             if backslashes % 2 == 0 {
-                return Ok(Raw::new(start, end, true));
+                let is_escaped = memchr::memchr(b'\\', inside).is_some();
+                return Ok(Raw::new(start, end, is_escaped));
             }
             end += 1;
         }
@@ -230,7 +240,50 @@ impl<'s> Scanner<'s> {
         Ok(())
     }
 
+    /// A string or a whole number right behind so many bytes, if that is what follows there; steps
+    /// over all of it. Otherwise only over those bytes.
+    #[inline(always)]
+    pub(super) fn quick(&mut self, pass: usize) -> Option<(Raw, Kind)> {
+        let (bytes, at) = (self.text.as_bytes(), self.at + pass);
+        self.at = at;
+        let found = match bytes.get(at)? {
+            b'"' => {
+                let raw = match short(bytes, at + 1) {
+                    Ok(raw) => raw,
+                    Err(end) => self.string_from(at + 1, end).ok().or_else(|| {
+                        self.at = at;
+                        None
+                    })?,
+                };
+                self.at = raw.end() + 1;
+                (raw, Kind::Text)
+            }
+            b'0'..=b'9' => {
+                let mut end = at + 1;
+                while matches!(bytes.get(end), Some(b'0'..=b'9')) {
+                    end += 1;
+                }
+                if !matches!(bytes.get(end), Some(b',' | b'}' | b']')) {
+                    return None;
+                }
+                self.at = end;
+                (Raw::new(at, end, false), Kind::Number)
+            }
+            _ => return None,
+        };
+        Some(found)
+    }
+
+    /// Whether a comma is next; steps over it.
+    #[inline(always)]
+    pub(super) fn comma(&mut self) -> bool {
+        let is_next = self.text.as_bytes().get(self.at) == Some(&b',');
+        self.at += usize::from(is_next);
+        is_next
+    }
+
     /// Behind a value: whether another one follows.
+    #[inline]
     pub(super) fn goes_on(&mut self, end: u8) -> Result<bool, Failed> {
         if self.take(b',') {
             Ok(true)
@@ -242,24 +295,29 @@ impl<'s> Scanner<'s> {
     }
 }
 
-/// The first quote or backslash from there on. Most strings are short: these are looked at a word
-/// at a time, which costs less than calling what is made for long ones.
-fn mark(bytes: &[u8], start: usize) -> Option<usize> {
-    const WORDS: usize = 3;
-    let mut at = start;
-    for _ in 0..WORDS {
-        let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) else {
+/// A string that begins there, behind its quote, and ends soon: most do, and cost less here than in
+/// what is made for long ones. Otherwise how far it goes at least.
+#[inline(always)]
+fn short(bytes: &[u8], start: usize) -> Result<Raw, usize> {
+    let (mut at, mut is_escaped) = (start, false);
+    for _ in 0..SHORT {
+        let Some(block) = Block::at(bytes, at) else {
             break;
         };
-        let word = u64::from_le_bytes(*word);
-        let found = marks(word, b'"') | marks(word, b'\\');
-        if found != 0 {
-            return Some(at + found.trailing_zeros() as usize / 8);
+        let (quotes, backslashes) = (block.marks(b'"'), block.marks(b'\\'));
+        if quotes != 0 {
+            let end = at + quotes.trailing_zeros() as usize;
+            // Those before the first quote.
+            is_escaped |= backslashes & (quotes - 1) & !quotes != 0;
+            return match is_escaped && bytes.get(end - 1) == Some(&b'\\') {
+                true => Err(end),
+                false => Ok(Raw::new(start, end, is_escaped)),
+            };
         }
-        at += 8;
+        is_escaped |= backslashes != 0;
+        at += WIDE;
     }
-    let found = memchr::memchr2(b'"', b'\\', bytes.get(at..).unwrap_or_default())?;
-    Some(at + found)
+    Err(at)
 }
 
 #[cfg(test)]
@@ -268,9 +326,17 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn the_first_mark_is_found(text in "[!\"#\\[\\\\\u{80}-\u{7ff}a]{0,60}|[a\u{80}-\u{7ff}]{20,50}[\"\\\\]") {
-            let expected = text.bytes().position(|byte| byte == b'"' || byte == b'\\');
-            proptest::prop_assert_eq!(mark(text.as_bytes(), 0), expected);
+        fn a_string_ends_at_its_first_quote_without_a_backslash(
+            text in "([a#!\\[\u{80}-\u{7ff}]|\\\\.){0,90}",
+            after in "[\"\\\\ab]{0,40}",
+        ) {
+            let (whole, len) = (format!("{text}\"{after}"), text.len());
+            let mut scan = Scanner::new(&whole);
+            let raw = scan.string().expect("it ends");
+            proptest::prop_assert_eq!((raw.start(), raw.len()), (0, len));
+            proptest::prop_assert_eq!(raw.is_escaped(), text.contains('\\'));
+            proptest::prop_assert_eq!(scan.at, len + 1);
+            proptest::prop_assert!(Scanner::new(&text).string().is_err());
         }
     }
 }
