@@ -29,6 +29,8 @@ use crate::problem::Problem;
 use crate::store::MAX_WINDOW;
 use crate::sweep::{Ledger, Panel, too_many};
 
+/// So much is written at once, in bytes.
+const AT_ONCE: usize = 1 << 16;
 /// So many unreadable lines are kept to be named.
 const UNREADABLE: usize = 20;
 
@@ -222,7 +224,7 @@ impl Scan {
 
     fn show(&mut self, verdicts: &[Verdict]) -> Result<(), Failure> {
         // JSON has no escape sequences that would have to be taken out.
-        let mut out = BufWriter::new(stdout().lock());
+        let mut out = BufWriter::with_capacity(AT_ONCE, stdout().lock());
         for verdict in verdicts {
             self.findings += verdict.findings.len() as u64;
             let is_alert = (verdict.findings.iter()).any(|f| f.alert_level > AlertLevel::None);
@@ -239,10 +241,12 @@ impl Scan {
                 continue;
             }
             for finding in &verdict.findings {
-                let line = to_json(&FindingLine::new(verdict, finding))?;
-                match self.output {
-                    Output::Ndjson => writeln!(out, "{line}")?,
-                    _ => self.lines.push(line),
+                let line = FindingLine::new(verdict, finding);
+                if self.output == Output::Ndjson {
+                    serde_json::to_writer(&mut out, &line).map_err(std::io::Error::from)?;
+                    out.write_all(b"\n")?;
+                } else {
+                    self.lines.push(to_json(&line)?);
                 }
             }
         }
