@@ -37,7 +37,7 @@ use routes::{Routed, Routes, says_event_id};
 use scratch::{Asked, Finders, Scratch, finders};
 use second::Second;
 use seen::{Known, Seen};
-use walk::{Memory, Walk};
+use walk::{Memory, Meter, Walk};
 
 /// Routes that a thread remembers before it begins anew; anyone may invent event ids.
 const MAX_ROUTES: usize = 4096;
@@ -127,12 +127,17 @@ impl SigmaDetector {
 
     /// The rules that hold for the event, as positions in [`RuleSet::rules`], ascending.
     pub fn hits(&mut self, event: &Event<'_>) -> &[u32] {
+        self.metered(event, &mut ())
+    }
+
+    /// The same, and the meter is told which rules are asked.
+    fn metered(&mut self, event: &Event<'_>, meter: &mut impl Meter) -> &[u32] {
         if self.routes.len() >= MAX_ROUTES {
             self.routes.clear();
         }
         let (shared, key) = (&*self.shared, key(event));
         let routed: &Arc<Routed> = self.routes.entry(key).or_insert_with(|| shared.routed(key));
-        let mut walk = Walk::begin(shared, event, &mut self.scratch, &mut self.hits);
+        let mut walk = Walk::begin(meter, shared, event, &mut self.scratch, &mut self.hits);
         let lessons = (!routed.is_learnt).then_some(&mut self.lessons);
         let over = walk.plain(routed, &mut self.memory, lessons, self.pace);
         walk.worded(routed);

@@ -22,10 +22,10 @@ Examples:
   picket rules cost events.ndjson --rules sigma/rules/windows --top 50
   picket rules cost events.ndjson -o json | jq '.rules[] | select(.asked_of_all)'
 
-`asked` is how often the index could not rule a rule out, `matching` what answering took, `on hits`
-what evidence and the second opinion of sigma-rust took. A question that several rules ask is
-answered once an event; the first of them pays. One thread measures; a scan, which also remembers
-what it saw before, takes less.")]
+`asked` is how often a rule could neither be ruled out nor was known from an event that said the
+same, `matching` what answering took, `on hits` what evidence and the second opinion of sigma-rust
+took. A question that several rules ask is answered once an event; the first of them pays. One thread
+measures, in the way of a scan: from some thousand events on it knows what is frequent.")]
 pub struct Args {
     /// .evtx, JSON, NDJSON, CSV; plain, .gz or .zip; folders; - for NDJSON on standard input.
     #[arg(required = true, value_name = "FILE")]
@@ -146,7 +146,7 @@ fn print(
     }
     writeln!(
         out,
-        "{}: {} took {}, the index {}; {} of {} were asked of none",
+        "{}: {} took {}, finding which are asked {}; {} of {} were asked of none",
         text::count(events, "event"),
         text::count(rows.len() as u64, "rule"),
         text::short(all),

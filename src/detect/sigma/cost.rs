@@ -1,16 +1,16 @@
 //! What each rule costs: the same judgement as [`SigmaDetector::hits`], with a clock that is handed
-//! in, and without what was seen before. The normal path knows nothing of it.
+//! in. The normal path has none.
 
 use std::time::Duration;
 
 use super::SigmaDetector;
-use super::scratch::Asked;
+use super::walk::Meter;
 use crate::taxonomy::Event;
 
 /// What one rule has cost.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
-    /// How often its tree was asked.
+    /// How often it was asked, and not known from an event that said the same.
     pub asked: u64,
     /// How often it held.
     pub hits: u64,
@@ -38,7 +38,7 @@ impl Cost {
 pub struct Costs {
     /// A row a rule, once an event was measured.
     pub rules: Vec<Cost>,
-    /// What the literal index took to say which rules are asked.
+    /// What it took to say which rules are asked.
     pub index: Duration,
 }
 
@@ -53,38 +53,51 @@ impl SigmaDetector {
             };
             costs.rules = shared.routes.pivots.iter().map(cost).collect();
         }
-        let routed = self.routed(event);
-        self.scratch.begin();
-        for index in routed.indices() {
-            let mut last = clock();
-            index.wake(event, &mut self.scratch);
-            let candidates = self.scratch.take_candidates();
-            costs.index += lap(&mut last, clock);
-            for number in &candidates {
-                let (Some((rule, program)), Some(cost)) = (
-                    shared.program(*number),
-                    costs.rules.get_mut(*number as usize),
-                ) else {
-                    continue;
-                };
-                let asked = Asked {
-                    atoms: &shared.rules.atoms,
-                    rule,
-                };
-                let unasked = self.scratch.overlong.len();
-                let holds = program.holds(&mut self.scratch, asked, event);
-                cost.overlong += u64::from(self.scratch.overlong.len() > unasked);
-                let took = lap(&mut last, clock);
-                cost.asked += 1;
-                cost.matching += took;
-                cost.slowest = cost.slowest.max(took);
-                if holds {
-                    cost.hits += 1;
-                    drop(self.finding(*number, event));
-                    cost.on_hits += lap(&mut last, clock);
-                }
+        let mut last = clock();
+        let mut meter = Watch {
+            clock,
+            costs,
+            last,
+            matching: Duration::ZERO,
+            overlong: 0,
+        };
+        let hits = self.metered(event, &mut meter).to_vec();
+        let matching = meter.matching;
+        costs.index += lap(&mut last, clock).saturating_sub(matching);
+        for number in hits {
+            drop(self.finding(number, event));
+            if let Some(cost) = costs.rules.get_mut(number as usize) {
+                cost.hits += 1;
+                cost.on_hits += lap(&mut last, clock);
             }
-            self.scratch.give_back(candidates);
+        }
+    }
+}
+
+/// Takes the time of each rule that is asked.
+struct Watch<'a> {
+    clock: &'a dyn Fn() -> Duration,
+    costs: &'a mut Costs,
+    last: Duration,
+    /// Of all rules.
+    matching: Duration,
+    overlong: usize,
+}
+
+impl Meter for Watch<'_> {
+    fn begin(&mut self, overlong: usize) {
+        self.last = (self.clock)();
+        self.overlong = overlong;
+    }
+
+    fn asked(&mut self, rule: u32, overlong: usize) {
+        let took = lap(&mut self.last, self.clock);
+        self.matching += took;
+        if let Some(cost) = self.costs.rules.get_mut(rule as usize) {
+            cost.asked += 1;
+            cost.overlong += u64::from(overlong > self.overlong);
+            cost.matching += took;
+            cost.slowest = cost.slowest.max(took);
         }
     }
 }

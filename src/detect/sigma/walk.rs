@@ -30,6 +30,19 @@ pub(super) struct Told {
     number: u64,
 }
 
+/// Is told which rules are asked. `()` is what judges with: it costs nothing.
+pub(super) trait Meter {
+    /// A rule is about to be asked; so many regular expressions were not, as values are too long.
+    fn begin(&mut self, overlong: usize);
+    /// It was.
+    fn asked(&mut self, rule: u32, overlong: usize);
+}
+
+impl Meter for () {
+    fn begin(&mut self, _: usize) {}
+    fn asked(&mut self, _: u32, _: usize) {}
+}
+
 /// What one thread remembers of the events that it judged.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Memory {
@@ -41,16 +54,18 @@ pub(super) struct Memory {
 }
 
 /// One event, and a thread's buffers.
-pub(super) struct Walk<'a> {
+pub(super) struct Walk<'a, M> {
+    meter: &'a mut M,
     shared: &'a Shared,
     event: &'a Event<'a>,
     scratch: &'a mut Scratch,
     hits: &'a mut Vec<u32>,
 }
 
-impl<'a> Walk<'a> {
+impl<'a, M: Meter> Walk<'a, M> {
     /// Forgets the last event. `hits` gets the rules that hold.
     pub(super) fn begin(
+        meter: &'a mut M,
         shared: &'a Shared,
         event: &'a Event<'a>,
         scratch: &'a mut Scratch,
@@ -59,6 +74,7 @@ impl<'a> Walk<'a> {
         scratch.begin();
         hits.clear();
         Self {
+            meter,
             shared,
             event,
             scratch,
@@ -177,7 +193,7 @@ impl<'a> Walk<'a> {
             let Some((program, asked)) = self.program(*number) else {
                 continue;
             };
-            if program.holds(self.scratch, asked, self.event) {
+            if self.holds(*number, program, asked) {
                 self.hits.push(*number);
             } else if known.is_none()
                 && let Some(before) = &mut before
@@ -193,11 +209,18 @@ impl<'a> Walk<'a> {
     fn keep_those_that_hold(&mut self, candidates: &[u32]) {
         for number in candidates {
             if let Some((program, asked)) = self.program(*number)
-                && program.holds(self.scratch, asked, self.event)
+                && self.holds(*number, program, asked)
             {
                 self.hits.push(*number);
             }
         }
+    }
+
+    fn holds(&mut self, number: u32, program: &Program, asked: Asked<'a>) -> bool {
+        self.meter.begin(self.scratch.overlong.len());
+        let holds = program.holds(self.scratch, asked, self.event);
+        self.meter.asked(number, self.scratch.overlong.len());
+        holds
     }
 
     fn program(&self, number: u32) -> Option<(&'a Program, Asked<'a>)> {
