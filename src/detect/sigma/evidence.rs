@@ -20,7 +20,9 @@ pub(super) fn collect(
     event: &Event<'_>,
     scratch: &mut Scratch,
 ) -> Vec<Evidence> {
-    of_tree(asked, names, event, scratch, &asked.rule.condition)
+    let mut walk = Walk::new(asked, names, event, scratch);
+    walk.known(&asked.rule.condition);
+    walk.pieces
 }
 
 /// The evidence for a part of a rule.
@@ -31,16 +33,8 @@ pub(super) fn of_tree(
     scratch: &mut Scratch,
     tree: &Tree,
 ) -> Vec<Evidence> {
-    let mut walk = Walk {
-        asked,
-        names,
-        event,
-        scratch,
-        selection: "",
-        first: 0,
-        pieces: Vec::new(),
-    };
-    walk.tree(tree);
+    let mut walk = Walk::new(asked, names, event, scratch);
+    walk.any(tree);
     walk.pieces
 }
 
@@ -56,6 +50,23 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
+    fn new(
+        asked: Asked<'a>,
+        names: &'a [Box<str>],
+        event: &'a Event<'a>,
+        scratch: &'a mut Scratch,
+    ) -> Self {
+        Self {
+            asked,
+            names,
+            event,
+            scratch,
+            selection: "",
+            first: 0,
+            pieces: Vec::new(),
+        }
+    }
+
     fn is_enough(&self) -> bool {
         let of_selection = self.pieces.len() - self.first;
         of_selection >= MAX_OF_SELECTION
@@ -63,14 +74,23 @@ impl<'a> Walk<'a> {
             || self.pieces.len() >= MAX_SELECTIONS
     }
 
-    fn tree(&mut self, tree: &'a Tree) {
-        let is_next = matches!(tree, Tree::Selection(_));
-        if !is_next && self.is_enough() || !self.scratch.holds(self.asked, self.event, tree) {
+    /// A part that need not hold.
+    fn any(&mut self, tree: &'a Tree) {
+        let is_wanted = matches!(tree, Tree::Selection(_)) || !self.is_enough();
+        if is_wanted && self.scratch.holds(self.asked, self.event, tree) {
+            self.known(tree);
+        }
+    }
+
+    /// A part that holds. So do all parts of what all must hold: these are not asked again.
+    fn known(&mut self, tree: &'a Tree) {
+        if !matches!(tree, Tree::Selection(_)) && self.is_enough() {
             return;
         }
         match tree {
             Tree::Atom(id) => self.atom(*id),
-            Tree::All(parts) | Tree::Any(parts) => parts.iter().for_each(|part| self.tree(part)),
+            Tree::All(parts) => parts.iter().for_each(|part| self.known(part)),
+            Tree::Any(parts) => parts.iter().for_each(|part| self.any(part)),
             // What is not there cannot be shown, only named.
             Tree::Not(inner) => {
                 if let Tree::Atom(id) = &**inner
@@ -89,7 +109,7 @@ impl<'a> Walk<'a> {
                 if let Some(selection) = self.asked.rule.selections.get(*number) {
                     self.selection = &selection.name;
                     self.first = self.pieces.len();
-                    self.tree(&selection.tree);
+                    self.known(&selection.tree);
                     if self.pieces.len() == self.first && !self.is_enough() {
                         self.push(Evidence::new(self.selection, "", "", None));
                     }
