@@ -39,7 +39,7 @@ const fn each(byte: u8) -> u64 {
 }
 
 /// The highest bit of the first byte that is that one; what is set above it means nothing.
-pub(super) const fn marks(word: u64, byte: u8) -> u64 {
+const fn marks(word: u64, byte: u8) -> u64 {
     let word = word ^ each(byte);
     word.wrapping_sub(each(0x01)) & !word & each(0x80)
 }

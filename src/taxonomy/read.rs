@@ -227,7 +227,7 @@ impl Walk<'_, '_> {
     }
 
     /// The next key whose value is still to be taken, and where it leads. Where the documents
-    /// before went the same way, strings of fields are taken on the way.
+    /// before went the same way, strings and whole numbers are taken on the way.
     fn next(&mut self, node: Option<NodeId>) -> Result<Found, Failed> {
         while let Some((len, way)) = self.follow(node) {
             let Some((raw, kind)) = self.scan.quick(len) else {

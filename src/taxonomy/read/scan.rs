@@ -14,7 +14,7 @@ pub(super) struct Raw(u64);
 
 const ESCAPED: u64 = 1 << 63;
 
-/// So many blocks of a string are looked at here.
+/// A string of so many blocks is short.
 const SHORT: usize = 6;
 
 impl Raw {
@@ -250,10 +250,14 @@ impl<'s> Scanner<'s> {
             b'"' => {
                 let raw = match short(bytes, at + 1) {
                     Ok(raw) => raw,
-                    Err(end) => self.string_from(at + 1, end).ok().or_else(|| {
-                        self.at = at;
-                        None
-                    })?,
+                    Err(end) => match self.string_from(at + 1, end) {
+                        Ok(raw) => raw,
+                        // Who takes the value in the plain way says so.
+                        Err(Failed) => {
+                            self.at = at;
+                            return None;
+                        }
+                    },
                 };
                 self.at = raw.end() + 1;
                 (raw, Kind::Text)

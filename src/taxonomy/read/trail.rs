@@ -25,7 +25,7 @@ pub struct Trail {
     steps: Vec<Step>,
     /// Their positions, by digest.
     known: FxHashMap<u64, u32>,
-    /// The last key of this document, if it is remembered.
+    /// The last key of this document; [`NONE`] if it is not remembered.
     last: u32,
     /// The first keys of the last documents.
     first: Next,
@@ -61,6 +61,7 @@ struct Step {
     next: Next,
     way: Way,
     key: Key,
+    /// The key as it is called.
     name: Box<str>,
 }
 
