@@ -320,19 +320,9 @@ impl Slots {
         Text::new(Place::Source, start, len, kind)
     }
 
-    /// A string of the source. Where it may have escapes these are looked at later: most values
-    /// never are, as the same was said before.
+    /// The text that stands in the source at `start` with escapes, which are looked at later.
     #[inline]
-    pub(super) fn string(
-        &mut self,
-        start: usize,
-        len: usize,
-        is_escaped: bool,
-        kind: Kind,
-    ) -> Option<Text> {
-        if !is_escaped {
-            return self.borrowed(start, len, kind);
-        }
+    pub(super) fn late(&mut self, start: usize, len: usize) -> Option<Text> {
         let text = Text::new(Place::Late, self.late.len(), len, Kind::Text);
         self.late.push(Late::new(start, len)?);
         text

@@ -101,7 +101,8 @@ impl Plan {
         self.fields
     }
 
-    /// Reads into slots that have begun; with `keeps_all` also the values that nothing asks for.
+    /// Reads into slots that have begun; with `keeps_all`, and then without a trail, also the values
+    /// that nothing asks for.
     pub(super) fn read(
         &self,
         source: &str,
@@ -142,8 +143,6 @@ struct Walk<'r, 's> {
 
 /// What a key leads to.
 enum Found {
-    /// The object ends.
-    End,
     Node(Option<NodeId>),
     /// The value is the name of another place in that container.
     PairName(NodeId),
@@ -170,17 +169,17 @@ impl Walk<'_, '_> {
         // The place of a `{"@Name": name, "#text": value}`, once its name is read; the inner
         // `None` is a name that nothing asks for.
         let mut named = None;
-        loop {
-            match self.next(node)? {
-                Found::End => return Ok(()),
+        while let Some(found) = self.next(node)? {
+            match found {
                 Found::PairName(container) => named = self.pair_name(container, depth)?,
                 Found::PairValue => self.place(named.unwrap_or(node), depth)?,
                 Found::Node(node) => self.place(node, depth)?,
             }
             if !self.scan.goes_on(b'}')? {
-                return Ok(());
+                break;
             }
         }
+        Ok(())
     }
 
     fn array(&mut self, node: Option<NodeId>, depth: usize) -> Result<(), Failed> {
@@ -207,9 +206,7 @@ impl Walk<'_, '_> {
             Token::Object => self.object(node, depth + 1),
             Token::Array => self.array(node, depth + 1),
             Token::String(raw) => {
-                let text = self
-                    .slots
-                    .string(raw.start(), raw.len(), raw.is_escaped(), Kind::Text);
+                let text = self.text(raw, Kind::Text);
                 self.value(node, text);
                 Ok(())
             }
@@ -227,27 +224,27 @@ impl Walk<'_, '_> {
     }
 
     /// The next key whose value is still to be taken, and where it leads. Where the documents
-    /// before went the same way, strings and whole numbers are taken on the way.
-    fn next(&mut self, node: Option<NodeId>) -> Result<Found, Failed> {
+    /// before went the same way, strings and whole numbers are taken on the way; `None` if the
+    /// object ends with one.
+    fn next(&mut self, node: Option<NodeId>) -> Result<Option<Found>, Failed> {
         while let Some((len, way)) = self.follow(node) {
             let Some((raw, kind)) = self.scan.quick(len) else {
-                return Ok(Found::Node(way.to));
+                return Ok(Some(Found::Node(way.to)));
             };
-            let (start, len) = (raw.start(), raw.len());
             match way.usage {
                 Usage::Nothing => {}
                 Usage::Field(field, rank) => {
-                    if let Some(text) = self.slots.string(start, len, raw.is_escaped(), kind) {
+                    if let Some(text) = self.text(raw, kind) {
                         self.slots.fill(field, rank, text, false);
                     }
                 }
                 Usage::More => {
-                    let text = self.slots.string(start, len, raw.is_escaped(), kind);
+                    let text = self.text(raw, kind);
                     self.value(way.to, text);
                 }
             }
             if !self.scan.comma() && !self.scan.goes_on(b'}')? {
-                return Ok(Found::End);
+                return Ok(None);
             }
         }
         let key = self.scan.key()?;
@@ -259,7 +256,17 @@ impl Walk<'_, '_> {
             let usage = to.map_or(Usage::Nothing, |to| self.plan.shapes.usage(to));
             trail.learn(from, self.scan.slice(key), Way { to: *to, usage });
         }
-        Ok(found)
+        Ok(Some(found))
+    }
+
+    /// A value of the source. Most are never looked at, as the same was said before, nor are their
+    /// escapes.
+    #[inline]
+    fn text(&mut self, raw: Raw, kind: Kind) -> Option<Text> {
+        match raw.is_escaped() {
+            true => self.slots.late(raw.start(), raw.len()),
+            false => self.slots.borrowed(raw.start(), raw.len(), kind),
+        }
     }
 
     /// The next key, if it is one that came there before.
@@ -302,7 +309,7 @@ impl Walk<'_, '_> {
             };
             return match self.step(Some(container), raw)? {
                 Found::Node(node) => Ok(Some(node)),
-                _ => Ok(None),
+                Found::PairName(_) | Found::PairValue => Ok(None),
             };
         }
         if depth >= MAX_DEPTH || !self.scan.take(b'{') {

@@ -1,5 +1,5 @@
 //! Reads results of anomaly jobs: records of Elastic's machine learning, results of OpenSearch's Anomaly
-//! Detection, and scores of outlier jobs. Says nothing of what they mean.
+//! Detection, and scores of outlier jobs. Judges none of them.
 
 use serde_json::Value;
 
