@@ -202,6 +202,9 @@ impl SigmaDetector {
             Known::Nothing(slot) => *slot.told.insert(ask()),
             Known::Unkept => ask(),
         };
+        if let Some((_, program)) = shared.program(number) {
+            program.answer_many(&mut self.scratch, event);
+        }
         Some(Finding {
             detector: shared.name.clone(),
             rule_id: rule.id.clone(),

@@ -22,6 +22,8 @@ pub struct Block {
     first: u64,
     /// A line that is longer than [`MAX_RECORD`] is cut after the byte that makes it so.
     text: Vec<u8>,
+    /// Where its lines end, but for a last one without an end.
+    ends: Vec<usize>,
     is_last: bool,
     /// Why the file cannot be read any further.
     broken: Option<Problem>,
@@ -43,6 +45,7 @@ impl Block {
             file: Arc::default(),
             first: 1,
             text: buffer,
+            ends: Vec::new(),
             is_last: false,
             broken: None,
         }
@@ -67,7 +70,7 @@ impl Block {
         });
         let text = Arc::new(text);
         let mut records = 0;
-        for (number, line) in lines(text.as_bytes(), self.first) {
+        for (number, line) in lines(text.as_bytes(), &self.ends, self.first) {
             let place = match line {
                 Ok(place) => place,
                 Err(message) => {
@@ -105,7 +108,7 @@ impl Block {
                 None => ControlFlow::Continue(()),
             }
         };
-        for (number, line) in lines(&self.text, self.first) {
+        for (number, line) in lines(&self.text, &self.ends, self.first) {
             let line = line.map(|place| self.text.get(place).unwrap_or_default());
             match line.and_then(json::check) {
                 Ok(source) => {
@@ -129,17 +132,16 @@ impl Block {
     }
 }
 
-/// The lines that are not empty: their numbers and where they stand, without white space around
-/// them; or that they are too long.
-fn lines(text: &[u8], first: u64) -> impl Iterator<Item = (u64, Result<Range<usize>, String>)> {
-    let mut ends = memchr::memchr_iter(b'\n', text);
-    let (mut at, mut number) = (0, first);
-    let whole = std::iter::from_fn(move || {
-        let (begin, end) = (at, ends.next().unwrap_or(text.len()));
-        at = end + 1;
-        number += 1;
-        (begin < text.len()).then_some((number - 1, begin..end))
-    });
+/// The lines that are not empty, which end there: their numbers and where they stand, without white
+/// space around them; or that they are too long.
+fn lines(
+    text: &[u8],
+    ends: &[usize],
+    first: u64,
+) -> impl Iterator<Item = (u64, Result<Range<usize>, String>)> {
+    let begins = std::iter::once(0).chain(ends.iter().map(|end| end + 1));
+    let places = begins.zip(ends.iter().copied().chain([text.len()]));
+    let whole = (first..).zip(places.map(|(begin, end)| begin..end));
     whole.filter_map(|(number, place)| {
         let line = text.get(place.clone()).unwrap_or_default();
         if line.len() > MAX_RECORD {
@@ -183,7 +185,8 @@ pub(super) fn read(input: &mut dyn BufRead, size: usize, sink: &mut Sink<'_>) ->
         block.file = sink.file.into();
         block.first = next;
         let filled = fill(&mut block.text, &mut rest, input, size);
-        next += memchr::memchr_iter(b'\n', &block.text).count() as u64;
+        block.ends.extend(memchr::memchr_iter(b'\n', &block.text));
+        next += block.ends.len() as u64;
         block.is_last = !matches!(filled, Ok(true));
         block.broken = filled.err().map(|error| {
             let (message, help) = json::broken(&error);

@@ -2,9 +2,6 @@
 
 use wide::u8x16;
 
-/// Bytes of a word.
-pub(super) const BYTES: usize = 8;
-
 /// Bytes of a [`Block`].
 pub(super) const WIDE: usize = 16;
 
@@ -13,11 +10,16 @@ pub(super) const WIDE: usize = 16;
 pub(super) struct Block(u8x16);
 
 impl Block {
+    /// Those.
+    #[inline]
+    pub(super) fn new(bytes: &[u8; WIDE]) -> Self {
+        Self(u8x16::new(*bytes))
+    }
+
     /// Those that stand there; `None` where fewer do.
     #[inline]
     pub(super) fn at(bytes: &[u8], at: usize) -> Option<Self> {
-        let block: &[u8; WIDE] = bytes.get(at..)?.first_chunk()?;
-        Some(Self(u8x16::new(*block)))
+        bytes.get(at..)?.first_chunk().map(Self::new)
     }
 
     /// A bit for each that is that byte, the first the lowest.
@@ -33,19 +35,12 @@ impl Block {
     }
 }
 
-/// A word of eight times that byte.
-const fn each(byte: u8) -> u64 {
-    u64::from_le_bytes([byte; BYTES])
-}
-
-/// The highest bit of the first byte that is that one; what is set above it means nothing.
-const fn marks(word: u64, byte: u8) -> u64 {
-    let word = word ^ each(byte);
-    word.wrapping_sub(each(0x01)) & !word & each(0x80)
-}
-
-/// Where in the word that byte stands first.
-pub(super) fn first(word: u64, byte: u8) -> Option<usize> {
-    let found = marks(word, byte);
-    (found != 0).then(|| found.trailing_zeros() as usize / 8)
+/// All those bytes; behind their end zeros fill the last block.
+#[inline]
+pub(super) fn blocks(bytes: &[u8]) -> impl Iterator<Item = Block> + use<'_> {
+    let (whole, rest) = bytes.as_chunks();
+    let mut end = [0; WIDE];
+    end[..rest.len()].copy_from_slice(rest);
+    let whole = whole.iter().map(Block::new);
+    whole.chain(std::iter::once_with(move || Block::new(&end)))
 }

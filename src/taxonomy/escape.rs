@@ -1,41 +1,59 @@
 //! What a JSON string with escapes means. Pure: text in, text out; never panics.
 
-use super::bytes;
+use super::bytes::{self, WIDE};
 
 /// Writes what a string means. A lone surrogate, which JSON can say and UTF-8 cannot, becomes
 /// U+FFFD; `None`: an escape that JSON does not have.
 pub(super) fn unescape(raw: &str, out: &mut String) -> Option<()> {
-    let mut rest = raw;
-    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
-        out.push_str(rest.get(..at)?);
-        let escape = *rest.as_bytes().get(at + 1)?;
-        let mut used = 2;
-        out.push(match escape {
-            b'"' | b'\\' | b'/' => char::from(escape),
-            b'n' => '\n',
-            b'r' => '\r',
-            b't' => '\t',
-            b'b' => '\u{8}',
-            b'f' => '\u{c}',
-            b'u' => {
-                used = 6;
-                let unit = hex(rest, at)?;
-                let low = hex(rest, at + 6).filter(|low| (0xdc00..0xe000).contains(low));
-                match (unit, low) {
-                    (0xd800..0xdc00, Some(low)) => {
-                        used = 12;
-                        let code = 0x1_0000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
-                        char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
-                    }
-                    _ => char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER),
-                }
+    // What stands before is written.
+    let mut done = 0;
+    for (block, start) in bytes::blocks(raw.as_bytes()).zip((0..).step_by(WIDE)) {
+        let mut slashes = block.marks(b'\\');
+        while slashes != 0 {
+            let at = start + slashes.trailing_zeros() as usize;
+            slashes &= slashes - 1;
+            // Otherwise it is part of the escape before.
+            if at >= done {
+                out.push_str(raw.get(done..at)?);
+                let (c, len) = escape(raw, at)?;
+                out.push(c);
+                done = at + len;
             }
-            _ => return None,
-        });
-        rest = rest.get(at + used..)?;
+        }
     }
-    out.push_str(rest);
+    out.push_str(raw.get(done..)?);
     Some(())
+}
+
+/// The character that the escape at that place stands for, and how many bytes it has.
+fn escape(raw: &str, at: usize) -> Option<(char, usize)> {
+    let c = match *raw.as_bytes().get(at + 1)? {
+        c @ (b'"' | b'\\' | b'/') => char::from(c),
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'u' => {
+            let unit = hex(raw, at)?;
+            let low = hex(raw, at + 6).filter(|low| (0xdc00..0xe000).contains(low));
+            return Some(match (unit, low) {
+                (0xd800..0xdc00, Some(low)) => {
+                    let code = 0x1_0000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
+                    (
+                        char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER),
+                        12,
+                    )
+                }
+                _ => (
+                    char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER),
+                    6,
+                ),
+            });
+        }
+        _ => return None,
+    };
+    Some((c, 2))
 }
 
 /// Writes a text as JSON mostly has it: with `\\` before quotes and backslashes.
@@ -60,24 +78,32 @@ pub(crate) fn escaped(text: &str) -> String {
 /// Whether a JSON string with escapes is ASCII and stands there as [`escape_into`] writes what it
 /// means, but for line ends and the like.
 pub(super) fn is_usual(raw: &str) -> bool {
-    let bytes = raw.as_bytes();
-    let mut at = 0;
-    while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
-        // A word at a time: backslashes are too frequent in paths to call for each.
-        let before = match rest.first_chunk() {
-            Some(word) => bytes::first(u64::from_le_bytes(*word), b'\\').ok_or(bytes::BYTES),
-            None => rest
-                .iter()
-                .position(|byte| *byte == b'\\')
-                .ok_or(rest.len()),
-        };
-        at += match before.map(|before| (before, rest.get(before + 1))) {
-            Ok((before, Some(b'\\' | b'"' | b'n' | b'r' | b't'))) => before + 2,
-            Ok(_) => return false,
-            Err(len) => len,
-        };
+    // Whether what stands before the block makes its first byte part of an escape.
+    let mut is_open = false;
+    for block in bytes::blocks(raw.as_bytes()) {
+        let mut slashes = block.marks(b'\\');
+        if slashes == 0 && !is_open {
+            continue;
+        }
+        let escapes = [b'"', b'n', b'r', b't'].map(|byte| block.marks(byte));
+        let escapes = escapes.into_iter().fold(slashes, |all, byte| all | byte);
+        if is_open && escapes & 1 == 0 {
+            return false;
+        }
+        slashes &= !u32::from(is_open);
+        is_open = false;
+        while slashes != 0 {
+            let next = slashes.trailing_zeros() + 1;
+            if next == WIDE as u32 {
+                is_open = true;
+            } else if escapes >> next & 1 == 0 {
+                return false;
+            }
+            // What the backslash is before is no escape of its own.
+            slashes &= !(0b11 << (next - 1));
+        }
     }
-    raw.is_ascii()
+    !is_open && raw.is_ascii()
 }
 
 /// The code unit of the `\uXXXX` at that place.

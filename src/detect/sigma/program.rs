@@ -29,6 +29,8 @@ pub(super) enum Program {
 pub(super) struct Texts {
     field: FieldId,
     parts: Parts,
+    /// The questions for each of them alone.
+    atoms: Box<[AtomId]>,
 }
 
 #[derive(Debug)]
@@ -54,7 +56,16 @@ impl Program {
         };
         match tree {
             Tree::Atom(id) => Self::Atom(*id),
-            Tree::All(parts) => Self::All(cheapest_first(each(parts), atoms)),
+            Tree::All(parts) => {
+                let mut flat = Vec::with_capacity(parts.len());
+                for part in each(parts) {
+                    match part {
+                        Self::All(inner) => flat.extend(inner),
+                        other => flat.push(other),
+                    }
+                }
+                Self::All(cheapest_first(flat, atoms))
+            }
             Tree::Any(parts) => Self::any(parts, rule, atoms),
             Tree::Not(inner) => Self::Not(Box::new(Self::of(inner, rule, atoms))),
             Tree::Selection(number) => match rule.selections.get(*number) {
@@ -67,13 +78,13 @@ impl Program {
 
     fn any(parts: &[Tree], rule: &Rule, atoms: &[Atom]) -> Self {
         let text = |part: &Tree| match part {
-            Tree::Atom(id) => text_of(atoms.get(id.index())?),
+            Tree::Atom(id) => text_of(atoms.get(id.index())?).map(|(f, h, text)| (f, h, text, *id)),
             _ => None,
         };
         let mut nodes = Vec::new();
         let mut done: Vec<(FieldId, How)> = Vec::new();
         for part in parts {
-            let Some((field, how, _)) = text(part) else {
+            let Some((field, how, ..)) = text(part) else {
                 nodes.push(Self::of(part, rule, atoms));
                 continue;
             };
@@ -82,12 +93,12 @@ impl Program {
             }
             let of_kind = |part: &Tree| {
                 text(part)
-                    .filter(|(f, h, _)| (*f, *h) == (field, how))
-                    .map(|(_, _, text)| text)
+                    .filter(|(f, h, ..)| (*f, *h) == (field, how))
+                    .map(|(_, _, text, id)| (text, id))
             };
-            let texts: Vec<&str> = parts.iter().filter_map(of_kind).collect();
+            let (texts, ids): (Vec<&str>, Vec<AtomId>) = parts.iter().filter_map(of_kind).unzip();
             match (texts.len() >= MANY)
-                .then(|| Texts::new(field, how, &texts))
+                .then(|| Texts::new(field, how, &texts, ids))
                 .flatten()
             {
                 Some(texts) => {
@@ -136,6 +147,28 @@ impl Program {
 }
 
 impl Program {
+    /// Answers for the event what is sooner answered together than one by one, before each is asked.
+    pub(super) fn answer_many(&self, scratch: &mut Scratch, event: &Event<'_>) {
+        match self {
+            Self::All(parts) | Self::Any(parts) => {
+                parts
+                    .iter()
+                    .for_each(|part| part.answer_many(scratch, event));
+            }
+            Self::Not(inner) => inner.answer_many(scratch, event),
+            Self::Texts(texts) if matches!(texts.parts, Parts::Many(_)) => {
+                let mut holding = Vec::new();
+                let (first, count) = scratch.folded(event, Some(texts.field));
+                for number in first..first + count {
+                    texts.each_in(scratch.value(number), |atom| holding.push(atom));
+                }
+                scratch.answered(&texts.atoms, false);
+                scratch.answered(&holding, true);
+            }
+            Self::Texts(_) | Self::Atom(_) => {}
+        }
+    }
+
     /// Whether it could come out as `wanted` for some event that says what this one says in all but
     /// the `new` fields. Says yes too often, as it takes each question to those for one by itself.
     pub(super) fn could(
@@ -179,7 +212,7 @@ fn cheapest_first(mut parts: Vec<Program>, atoms: &[Atom]) -> Box<[Program]> {
 }
 
 impl Texts {
-    fn new(field: FieldId, how: How, texts: &[&str]) -> Option<Self> {
+    fn new(field: FieldId, how: How, texts: &[&str], atoms: Vec<AtomId>) -> Option<Self> {
         let automaton = || {
             let mut builder = AhoCorasick::builder();
             builder
@@ -201,7 +234,23 @@ impl Texts {
             }
             How::Equals | How::StartsWith => return None,
         };
-        Some(Self { field, parts })
+        let atoms = atoms.into();
+        Some(Self {
+            field,
+            parts,
+            atoms,
+        })
+    }
+
+    /// Which of them stand in a value, where that is sooner told of all than of each.
+    fn each_in(&self, value: &str, mut found: impl FnMut(AtomId)) {
+        if let Parts::Many(automaton) = &self.parts {
+            for text in automaton.find_overlapping_iter(value) {
+                if let Some(atom) = self.atoms.get(text.pattern().as_usize()) {
+                    found(*atom);
+                }
+            }
+        }
     }
 
     fn stand_in(&self, value: &str) -> bool {

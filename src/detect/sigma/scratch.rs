@@ -227,6 +227,15 @@ impl Scratch {
         holds
     }
 
+    /// Whether those hold is known.
+    pub(super) fn answered(&mut self, atoms: &[AtomId], holds: bool) {
+        for id in atoms {
+            if let Some(answer) = self.answers.get_mut(id.index()) {
+                *answer = u64::from(self.stamp) * 2 + u64::from(holds);
+            }
+        }
+    }
+
     fn ask(&mut self, event: &Event<'_>, atom: &Atom, id: AtomId) -> bool {
         let (field, predicate) = (atom.field, &atom.predicate);
         match (field, predicate) {

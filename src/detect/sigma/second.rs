@@ -7,6 +7,7 @@ mod rewrite;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use rustc_hash::FxHashSet;
 use serde_json::{Value as Json, json};
@@ -22,8 +23,10 @@ use rewrite::Form;
 /// The most that is put to it: characters times the patterns they are compared with, of a field or
 /// of all values together. It takes some nanoseconds for each, and what attackers write may be long.
 const MAX_WORK: usize = 1 << 18;
-/// Beyond that it is asked in the form that is quick for long values.
+/// Beyond that it is asked in the form that is quick for long values, once a rule had so much more to
+/// do that making this form is paid for.
 const PLAIN_WORK: usize = 1 << 8;
+const WORTH_A_FORM: usize = 1 << 15;
 /// Where a regular expression stands for a text it takes so much less.
 const QUICKER: usize = 16;
 
@@ -38,6 +41,8 @@ struct Loaded {
     plain: Parts,
     /// The same for long values, once those come; `None` if it is not quicker.
     folded: OnceLock<Option<Parts>>,
+    /// What was left to the plain form that the other would do quicker.
+    left: AtomicUsize,
     needs: Vec<Need>,
     /// How many.
     keywords: usize,
@@ -142,7 +147,8 @@ impl Loaded {
             texts.sum::<usize>().saturating_mul(need.patterns)
         };
         let work = self.needs.iter().map(work).fold(0, usize::saturating_add);
-        if work <= PLAIN_WORK && self.keywords == 0 {
+        let is_worth_it = || self.left.fetch_add(work, Relaxed) >= WORTH_A_FORM;
+        if self.keywords == 0 && (work <= PLAIN_WORK || work < WORTH_A_FORM && !is_worth_it()) {
             return Form::Plain;
         }
         match self.folded.get_or_init(|| compiled(rule, Form::Folded)) {
@@ -245,6 +251,7 @@ fn load(rule: &Rule, atoms: &[Atom], names: &[Box<str>]) -> Option<Loaded> {
     Some(Loaded {
         plain,
         folded: OnceLock::new(),
+        left: AtomicUsize::new(0),
         needs,
         keywords,
     })

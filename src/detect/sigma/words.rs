@@ -2,6 +2,8 @@
 //! it stands, without taking it apart. May say yes too often, never no too often.
 
 use aho_corasick::{AhoCorasick, MatchKind};
+use memchr::memmem;
+use rustc_hash::FxHashMap;
 
 use super::common::Common;
 use super::grams::LOWER;
@@ -16,6 +18,8 @@ const FOLDS_TO_ASCII: [char; 2] = ['\u{130}', '\u{212a}'];
 
 /// A text is told by so many of its first bytes.
 const TOLD_BY: usize = 4;
+/// For dividing what they cost among those that have it.
+const SHARES: u32 = 1 << 10;
 
 /// Texts to look for.
 #[derive(Debug)]
@@ -30,9 +34,7 @@ impl Words {
         if parts.iter().any(|part| part.is_empty()) {
             return None;
         }
-        for part in &mut parts {
-            *part = from_rarest(part, Common::usual());
-        }
+        begin_alike(&mut parts, Common::usual());
         parts.extend(ESCAPES);
         let parts = parts
             .iter()
@@ -77,11 +79,34 @@ fn plain(text: &str) -> &str {
         .unwrap_or_default()
 }
 
-/// The end of a text, from where its first bytes are the rarest: by these it is looked for.
-fn from_rarest<'t>(text: &'t str, common: &Common) -> &'t str {
-    let starts = text.as_bytes().windows(TOLD_BY).enumerate();
-    let rarest = starts.min_by_key(|(_, gram)| common.cost(gram));
-    text.get(rarest.map_or(0, |(at, _)| at)..).unwrap_or(text)
+/// Leaves of each text its end, from where the first bytes are rare and begin others too: those are
+/// looked for together, and the fewer ways to begin there are, the less looks like one.
+fn begin_alike(texts: &mut [&str], common: &Common) {
+    let mut rest: Vec<&mut &str> = texts.iter_mut().filter(|t| t.len() >= TOLD_BY).collect();
+    while !rest.is_empty() {
+        let mut having: FxHashMap<[u8; TOLD_BY], u32> = FxHashMap::default();
+        for text in &rest {
+            let mut grams: Vec<[u8; TOLD_BY]> = text.as_bytes().array_windows().copied().collect();
+            grams.sort_unstable();
+            grams.dedup();
+            for gram in grams {
+                *having.entry(gram).or_default() += 1;
+            }
+        }
+        let having = having.into_iter();
+        let cheapest =
+            having.min_by_key(|(gram, texts)| (common.cost(gram) * SHARES / texts, *gram));
+        let Some((gram, _)) = cheapest else {
+            return;
+        };
+        rest.retain_mut(|text| {
+            let at = memmem::find(text.as_bytes(), &gram);
+            if let Some(tail) = at.and_then(|at| text.get(at..)) {
+                **text = tail;
+            }
+            at.is_none()
+        });
+    }
 }
 
 #[cfg(test)]

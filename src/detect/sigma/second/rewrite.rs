@@ -20,9 +20,12 @@ pub(super) const ALL: &str = "~~";
 /// No text of a rule has it.
 pub(super) const BORDER: char = '\0';
 
+/// What ends the name of a field's folded value.
+const FOLDED: char = '~';
+
 /// The name under which a field's folded value is asked for.
 pub(super) fn folded(name: &str) -> String {
-    format!("{name}~")
+    format!("{name}{FOLDED}")
 }
 
 /// The detection in the part of the language that sigma-rust reads; `None` if it cannot be said
@@ -90,8 +93,8 @@ fn selection(value: &Json, form: Form) -> Option<Json> {
             let mut out = Map::new();
             for (key, value) in fields {
                 let (key, value) = field(key, value, form)?;
-                if out.insert(key, value).is_some() {
-                    return None;
+                if let Some(before) = out.insert(key.clone(), value) {
+                    both(&mut out, &key, before)?;
                 }
             }
             Some(out.into())
@@ -110,6 +113,30 @@ fn selection(value: &Json, form: Form) -> Option<Json> {
             .map(Into::into),
         other => Some(vec![keyword(other)?].into()),
     }
+}
+
+/// What stands under the key and what stood there before, as conditions that must both hold. Several
+/// questions to one field may become one key once all are regular expressions over its folded value.
+fn both(out: &mut Map<String, Json>, key: &str, before: Json) -> Option<()> {
+    let name = key.split('|').next()?;
+    if !name.ends_with(FOLDED) {
+        return None;
+    }
+    let after = out.remove(key)?;
+    let mut all: Vec<Json> = Vec::new();
+    for value in [before, after] {
+        match value {
+            Json::Array(items) => all.extend(items),
+            one => all.push(one),
+        }
+    }
+    let key = format!("{name}|all|re");
+    match out.get_mut(&key) {
+        Some(Json::Array(known)) => known.extend(all),
+        Some(_) => return None,
+        None => drop(out.insert(key, all.into())),
+    }
+    Some(())
 }
 
 /// It wants a keyword to be the whole value.
