@@ -451,6 +451,11 @@ fn the_second_engine_agrees_where_it_needs_help() {
         ),
         ("sel: {A|gt: 5}\ncondition: ANY OF them", json!({"A": 6})),
         ("sel: {A|exists: true}\ncondition: sel", json!({"A": null})),
+        // Several questions to one long value.
+        (
+            "sel: {A|startswith: q, A|contains: [x, y], A|contains|all: [b, c], A|endswith: [z, w]}\ncondition: sel",
+            json!({"A": format!("Q{}y c b Z", "-".repeat(9_000))}),
+        ),
     ] {
         let findings = Bench::new(&rule(detection)).findings(fields);
         assert_eq!(findings.len(), 1, "{detection}");

@@ -205,7 +205,7 @@ impl Scan {
             self.drafts.entry(hit.document.clone()).or_insert(draft);
             self.ledger.keep(correlation, hit);
         }
-        let verdicts = judged.verdicts(&self.digest, 0);
+        let verdicts = judged.unwritten(&self.digest);
         self.show(&verdicts)
     }
 
@@ -218,7 +218,7 @@ impl Scan {
             }
         }
         self.problems.extend(self.ledger.problem());
-        let verdicts = judged.verdicts(&self.digest, 0);
+        let verdicts = judged.unwritten(&self.digest);
         self.show(&verdicts)
     }
 
@@ -269,7 +269,7 @@ impl Scan {
             }
             let mut judged = panel.window(&ask, &new, &history);
             self.problems.append(&mut judged.take_problems());
-            let verdicts = judged.verdicts(&self.digest, 0);
+            let verdicts = judged.unwritten(&self.digest);
             self.show(&verdicts)?;
         }
         self.correlate(&panel.correlator())?;

@@ -176,6 +176,20 @@ impl Judged {
     /// One verdict for each document on which something was found, in the order of their ids.
     /// `judged` is the digest of what judged, `at` the time in milliseconds since 1970 (UTC).
     pub fn verdicts(&mut self, judged: &Arc<str>, at: i64) -> Vec<Verdict> {
+        self.drain(judged, at, Verdict::settle)
+    }
+
+    /// The same for who writes none of them: nothing is to be merged into the documents.
+    pub fn unwritten(&mut self, judged: &Arc<str>) -> Vec<Verdict> {
+        self.drain(judged, 0, |_, _| ())
+    }
+
+    fn drain(
+        &mut self,
+        judged: &Arc<str>,
+        at: i64,
+        settle: impl Fn(&mut Verdict, &Standing),
+    ) -> Vec<Verdict> {
         std::mem::take(&mut self.drafts)
             .into_iter()
             .map(|(document, draft)| {
@@ -197,7 +211,7 @@ impl Judged {
                     takes_back: draft.takes_back,
                     findings,
                 };
-                verdict.settle(&draft.standing);
+                settle(&mut verdict, &draft.standing);
                 verdict
             })
             .collect()

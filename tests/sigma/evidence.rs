@@ -98,6 +98,24 @@ fn evidence_says_in_plain_text_what_stands_encoded() {
     }
 }
 
+/// Those of a list so long that it is asked all at once, in the order of the rule.
+#[test]
+fn each_text_of_a_long_list_that_stands_is_named() {
+    let texts: Vec<String> = (0..100).map(|n| format!("w{n}x")).collect();
+    let detection = format!(
+        "tool: {{CommandLine|contains: [w7, {}, 7X]}}\nother: {{CommandLine|contains: w8x}}\ncondition: tool and not other",
+        texts.join(", ")
+    );
+    let command = format!("{} W77X w7x{}w99x", "-".repeat(2_000), "-".repeat(2_000));
+    let findings = Bench::new(&rule(&detection)).findings(json!({"CommandLine": command}));
+    let shown = findings[0].evidence.iter().map(|e| {
+        let (start, len) = e.span.unwrap();
+        &e.value[start..start + len]
+    });
+    let shown: Vec<&str> = shown.collect();
+    assert_eq!(shown, ["W7", "w7x", "W77X", "w99x", "7X"]);
+}
+
 /// Also one that holds because of what is not there, or after another with many hits.
 #[test]
 fn each_selection_that_holds_is_named() {

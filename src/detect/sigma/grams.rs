@@ -307,15 +307,21 @@ impl Table {
     }
 }
 
-/// What finds those grams, which are numbers without regard to case.
+/// What finds those grams, which are numbers without regard to case, many bytes at a time; `None` if
+/// there are too many ways of writing them.
 fn few<'g>(grams: impl Iterator<Item = &'g u32>, width: usize) -> Option<Searcher> {
     let mut builder = Config::new().only_teddy(true).builder();
     for gram in grams {
         let gram = &gram.to_le_bytes()[..width];
-        // Each byte as it is and with its bit for lower case taken away.
+        // Each byte as it is and, unless that is a control character, without its bit for lower case.
         for cases in 0..1_usize << width {
-            let upper = |at: usize| LOWER & 0_u8.wrapping_sub((cases >> at & 1) as u8);
-            let written = gram.iter().enumerate().map(|(at, byte)| byte & !upper(at));
+            let is_upper = |at: usize| cases >> at & 1 == 1;
+            let mut bytes = gram.iter().enumerate();
+            if bytes.any(|(at, byte)| is_upper(at) && (byte & !LOWER).is_ascii_control()) {
+                continue;
+            }
+            let bytes = gram.iter().enumerate();
+            let written = bytes.map(|(at, byte)| byte & !(LOWER * u8::from(is_upper(at))));
             builder.add(written.collect::<Vec<u8>>());
         }
     }

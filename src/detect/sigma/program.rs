@@ -17,7 +17,8 @@ const MANY: usize = 4;
 #[derive(Debug)]
 pub(super) enum Program {
     Atom(AtomId),
-    All(Box<[Program]>),
+    /// All of the parts, of which so many of the first ask no regular expression.
+    All(Box<[Program]>, usize),
     Any(Box<[Program]>),
     Not(Box<Program>),
     /// One of those texts stands in the field.
@@ -60,11 +61,14 @@ impl Program {
                 let mut flat = Vec::with_capacity(parts.len());
                 for part in each(parts) {
                     match part {
-                        Self::All(inner) => flat.extend(inner),
+                        Self::All(inner, _) => flat.extend(inner),
                         other => flat.push(other),
                     }
                 }
-                Self::All(cheapest_first(flat, atoms))
+                let parts = cheapest_first(flat, atoms);
+                let plain = parts.iter().take_while(|part| !part.has_regex(atoms));
+                let plain = plain.count();
+                Self::All(parts, plain)
             }
             Tree::Any(parts) => Self::any(parts, rule, atoms),
             Tree::Not(inner) => Self::Not(Box::new(Self::of(inner, rule, atoms))),
@@ -111,6 +115,20 @@ impl Program {
         Self::Any(cheapest_first(nodes, atoms))
     }
 
+    fn has_regex(&self, atoms: &[Atom]) -> bool {
+        match self {
+            Self::Atom(id) => {
+                let atom = atoms.get(id.index());
+                atom.is_some_and(|atom| matches!(atom.predicate, Predicate::Regex(_)))
+            }
+            Self::All(parts, _) | Self::Any(parts) => {
+                parts.iter().any(|part| part.has_regex(atoms))
+            }
+            Self::Not(inner) => inner.has_regex(atoms),
+            Self::Texts(_) => false,
+        }
+    }
+
     /// Roughly how long it takes to ask.
     fn cost(&self, atoms: &[Atom]) -> u32 {
         match self {
@@ -120,7 +138,7 @@ impl Program {
                 Some(Predicate::Text { how, .. }) if *how != How::Contains => 1,
                 _ => 8,
             },
-            Self::All(parts) | Self::Any(parts) => {
+            Self::All(parts, _) | Self::Any(parts) => {
                 parts.iter().map(|part| part.cost(atoms)).sum::<u32>()
             }
             Self::Not(inner) => inner.cost(atoms),
@@ -135,7 +153,7 @@ impl Program {
     pub(super) fn holds(&self, scratch: &mut Scratch, asked: Asked<'_>, event: &Event<'_>) -> bool {
         match self {
             Self::Atom(id) => scratch.answer(asked.atoms, event, *id),
-            Self::All(parts) => parts.iter().all(|part| part.holds(scratch, asked, event)),
+            Self::All(parts, _) => parts.iter().all(|part| part.holds(scratch, asked, event)),
             Self::Any(parts) => parts.iter().any(|part| part.holds(scratch, asked, event)),
             Self::Not(inner) => !inner.holds(scratch, asked, event),
             Self::Texts(texts) => {
@@ -147,10 +165,38 @@ impl Program {
 }
 
 impl Program {
+    /// The same for a whole rule, whose part that failed last time is asked first: events are much
+    /// alike. `failing` is that part's number, and is kept. Regular expressions stay the last, so that
+    /// which of them are asked, and named if a value is too long, does not depend on other events.
+    pub(super) fn holds_again(
+        &self,
+        failing: &mut u16,
+        scratch: &mut Scratch,
+        asked: Asked<'_>,
+        event: &Event<'_>,
+    ) -> bool {
+        let Self::All(parts, plain) = self else {
+            return self.holds(scratch, asked, event);
+        };
+        let first = usize::from(*failing);
+        let mut fails = |part: &Self| !part.holds(scratch, asked, event);
+        if parts.get(first).is_some_and(&mut fails) {
+            return false;
+        }
+        let mut rest = parts.iter().enumerate().filter(|(at, _)| *at != first);
+        let Some((at, _)) = rest.find(|(_, part)| fails(part)) else {
+            return true;
+        };
+        if at < *plain {
+            *failing = u16::try_from(at).unwrap_or(0);
+        }
+        false
+    }
+
     /// Answers for the event what is sooner answered together than one by one, before each is asked.
     pub(super) fn answer_many(&self, scratch: &mut Scratch, event: &Event<'_>) {
         match self {
-            Self::All(parts) | Self::Any(parts) => {
+            Self::All(parts, _) | Self::Any(parts) => {
                 parts
                     .iter()
                     .for_each(|part| part.answer_many(scratch, event));
@@ -181,8 +227,8 @@ impl Program {
     ) -> bool {
         let part = |part: &Self| part.could(wanted, new, scratch, asked, event);
         match self {
-            Self::All(parts) if wanted => parts.iter().all(part),
-            Self::All(parts) => parts.iter().any(part),
+            Self::All(parts, _) if wanted => parts.iter().all(part),
+            Self::All(parts, _) => parts.iter().any(part),
             Self::Any(parts) if wanted => parts.iter().any(part),
             Self::Any(parts) => parts.iter().all(part),
             Self::Not(inner) => inner.could(!wanted, new, scratch, asked, event),
@@ -204,10 +250,10 @@ impl Program {
     }
 }
 
-/// In the order in which they are asked. A rule is mostly woken by a text that stands somewhere, and
-/// then not fulfilled by how another value ends, which is sooner told.
+/// In the order in which they are asked, regular expressions last. A rule is mostly woken by a text
+/// that stands somewhere, and then not fulfilled by how another value ends, which is sooner told.
 fn cheapest_first(mut parts: Vec<Program>, atoms: &[Atom]) -> Box<[Program]> {
-    parts.sort_by_cached_key(|part| part.cost(atoms));
+    parts.sort_by_cached_key(|part| (part.has_regex(atoms), part.cost(atoms)));
     parts.into()
 }
 

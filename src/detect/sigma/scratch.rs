@@ -72,6 +72,8 @@ pub(super) struct Scratch {
     /// rule were found in that.
     woken: Vec<u64>,
     candidates: Vec<u32>,
+    /// For each rule which part of its condition failed last.
+    pub(super) failing: Vec<u16>,
     /// The parts that were found, each once.
     pub(super) parts: Vec<(u32, Part)>,
     /// Regular expressions that were not asked, as a value is too long for them.
@@ -90,6 +92,7 @@ impl Scratch {
             fields: vec![(0, 0, 0); fields + 1],
             answers: vec![0; finders.len()],
             woken: vec![0; rules],
+            failing: vec![0; rules],
             finders,
             ..Self::default()
         }

@@ -27,7 +27,9 @@ pub struct Trail {
     known: FxHashMap<u64, u32>,
     /// The last key of this document; [`NONE`] if it is not remembered.
     last: u32,
-    /// The first keys of the last documents.
+    /// A digest of all its keys so far.
+    way_here: u32,
+    /// The first keys of documents.
     first: Next,
     channels: Vec<Channel>,
 }
@@ -40,8 +42,56 @@ struct Channel {
     number: u16,
 }
 
-/// The keys that came next, the latest first: documents of some shapes come by turns.
-type Next = [u32; 4];
+/// The keys that came next. Documents of many shapes come mixed, and what comes next in one depends
+/// on what came in it before.
+#[derive(Clone, Debug)]
+struct Next {
+    steps: [u32; NEXT],
+    /// Which of them came last behind keys with the same digest, as far as digests are told apart.
+    guesses: [u8; GUESSES],
+    /// The one that is forgotten next.
+    oldest: u8,
+}
+
+/// How many are kept, and how many ways to them are told apart; a power of two each.
+const NEXT: usize = 8;
+const GUESSES: usize = 32;
+
+impl Default for Next {
+    fn default() -> Self {
+        Self {
+            steps: [NONE; NEXT],
+            guesses: [0; GUESSES],
+            oldest: 0,
+        }
+    }
+}
+
+impl Next {
+    /// The most likely one on that way.
+    #[inline(always)]
+    fn guess(&self, way_here: u32) -> u32 {
+        self.steps[usize::from(self.guesses[place(way_here)]) % NEXT]
+    }
+
+    /// It came on that way.
+    fn came(&mut self, way_here: u32, step: u32) {
+        let known = self.steps.iter().position(|known| *known == step);
+        let at = known.unwrap_or_else(|| {
+            let oldest = usize::from(self.oldest) % NEXT;
+            self.oldest = self.oldest.wrapping_add(1);
+            self.steps[oldest] = step;
+            oldest
+        });
+        self.guesses[place(way_here)] = at as u8;
+    }
+}
+
+/// The place of the guess for a way: the highest bits of its digest are the best mixed.
+#[inline(always)]
+fn place(way_here: u32) -> usize {
+    (way_here >> (u32::BITS - GUESSES.ilog2())) as usize
+}
 
 /// No step.
 const NONE: u32 = u32::MAX;
@@ -119,7 +169,8 @@ impl Default for Trail {
             steps: Vec::new(),
             known: FxHashMap::default(),
             last: NONE,
-            first: [NONE; 4],
+            way_here: 0,
+            first: Next::default(),
             channels: Vec::new(),
         }
     }
@@ -147,9 +198,10 @@ impl Trail {
     /// A document begins.
     pub(super) fn begin(&mut self) {
         self.last = NONE;
+        self.way_here = 0;
     }
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> &mut Next {
         match self.steps.get_mut(self.last as usize) {
             Some(last) => &mut last.next,
@@ -157,27 +209,35 @@ impl Trail {
         }
     }
 
+    #[inline(always)]
+    fn go(&mut self, step: u32) {
+        self.last = step;
+        self.way_here = (self.way_here ^ step).wrapping_mul(0x9e37_79b1);
+    }
+
     /// If the text begins with a key that is expected at that place: its length with quotes and
     /// colon, and where it leads.
     #[inline(always)]
     pub(super) fn follow(&mut self, from: NodeId, text: &[u8]) -> Option<(usize, Way)> {
-        let next = self.next()[0];
+        let way_here = self.way_here;
+        let next = self.next().guess(way_here);
         match self.fits(next, from, text) {
             Some(found) => {
-                self.last = next;
+                self.go(next);
                 Some(found)
             }
             None => self.turn(from, text),
         }
     }
 
-    /// The same for the keys that came before the last.
+    /// The same for the other keys that came there.
+    #[inline(never)]
     fn turn(&mut self, from: NodeId, text: &[u8]) -> Option<(usize, Way)> {
-        let next = *self.next();
-        for (at, step) in next.into_iter().enumerate().skip(1) {
+        let (way_here, next) = (self.way_here, self.next().steps);
+        for step in next {
             if let Some(found) = self.fits(step, from, text) {
-                self.next()[..=at].rotate_right(1);
-                self.last = step;
+                self.next().came(way_here, step);
+                self.go(step);
                 return Some(found);
             }
         }
@@ -197,12 +257,9 @@ impl Trail {
             true => self.step(from, key, way),
             false => NONE,
         };
-        let next = self.next();
-        if next[0] != step {
-            next.rotate_right(1);
-            next[0] = step;
-        }
-        self.last = step;
+        let way_here = self.way_here;
+        self.next().came(way_here, step);
+        self.go(step);
     }
 
     fn step(&mut self, from: NodeId, key: &str, way: Way) -> u32 {
@@ -223,7 +280,7 @@ impl Trail {
         let at = u32::try_from(self.steps.len()).unwrap_or(NONE);
         self.steps.push(Step {
             from,
-            next: [NONE; 4],
+            next: Next::default(),
             way,
             key: Key::new(key),
             name: key.into(),
@@ -243,7 +300,7 @@ mod tests {
     };
 
     #[test]
-    fn follows_two_shapes_that_come_by_turns() {
+    fn follows_shapes_that_come_mixed() {
         let root = crate::taxonomy::shape::Shapes::ROOT;
         let mut trail = Trail::default();
         for key in ["a", "b", "a", "c"] {
@@ -258,6 +315,27 @@ mod tests {
             assert_eq!(trail.follow(root, key.as_bytes()), Some((4, NOWHERE)));
         }
         assert_eq!(trail.follow(root, b"\"d\":1"), None);
+    }
+
+    #[test]
+    fn expects_what_came_behind_the_same_keys() {
+        let root = crate::taxonomy::shape::Shapes::ROOT;
+        let mut trail = Trail::default();
+        let shapes = [["x", "m", "p"], ["y", "m", "q"]];
+        for keys in shapes {
+            trail.begin();
+            keys.iter().for_each(|key| trail.learn(root, key, NOWHERE));
+        }
+        for [first, middle, last] in shapes.into_iter().cycle().take(4) {
+            trail.begin();
+            for key in [first, middle] {
+                let key = format!("\"{key}\":");
+                assert!(trail.follow(root, key.as_bytes()).is_some());
+            }
+            let way_here = trail.way_here;
+            let guess = trail.next().guess(way_here);
+            assert_eq!(&*trail.steps[guess as usize].name, last);
+        }
     }
 
     proptest::proptest! {

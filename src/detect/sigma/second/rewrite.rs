@@ -332,3 +332,27 @@ fn as_regex(modifiers: &[&str], text: &str) -> Option<String> {
     regex.push_str(r"\z");
     Some(regex)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn folded(selection: &Json) -> Option<Json> {
+        super::selection(selection, Form::Folded)
+    }
+
+    #[test]
+    fn questions_to_one_folded_field_must_all_hold() {
+        let asked = json!({"A|startswith": "q", "A|contains": ["X", "y"], "A|endswith": "z",
+            "A|contains|all": ["b", "c"], "B|contains": "d"});
+        let one = r"(?:x)|(?:y)";
+        assert_eq!(
+            folded(&asked),
+            Some(json!({"A|startswith": "q", "A~|all|re": [one, r"z\z", "b", "c"], "B~|re": "d"}))
+        );
+        let two = json!({"A|contains": "a", "A|endswith": "z"});
+        assert_eq!(folded(&two), Some(json!({"A~|all|re": ["a", r"z\z"]})));
+    }
+}
