@@ -8,6 +8,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
+const BLACKLIST: &str = "rules/blacklist.txt";
+
 fn main() {
     println!("cargo::rerun-if-changed=rules");
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap());
@@ -18,23 +20,22 @@ fn main() {
     for rule in &rules {
         let name = rule.strip_prefix(&root).unwrap();
         let name = name.to_str().unwrap().replace('\\', "/");
-        writeln!(
-            code,
-            "    ({name:?}, include_str!({:?})),",
-            rule.to_str().unwrap()
-        )
-        .unwrap();
+        writeln!(code, "    ({name:?}, {}),", text_of(&name)).unwrap();
     }
     code.push_str("];\n");
-    let blacklist = root.join("rules/blacklist.txt");
-    let text = if blacklist.is_file() {
-        format!("include_str!({:?})", blacklist.to_str().unwrap())
-    } else {
-        "\"\"".to_owned()
+    let text = match root.join(BLACKLIST).is_file() {
+        true => text_of(BLACKLIST),
+        false => "\"\"".to_owned(),
     };
     writeln!(code, "pub(super) static BLACKLIST: &str = {text};").unwrap();
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap());
     fs::write(out.join("bundled.rs"), code).unwrap();
+}
+
+/// What includes the text of a file of the checkout, wherever that is by then.
+fn text_of(name: &str) -> String {
+    let path = format!("/{name}");
+    format!("include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), {path:?}))")
 }
 
 fn collect(folder: &Path, rules: &mut Vec<PathBuf>) {
