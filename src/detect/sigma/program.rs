@@ -165,12 +165,12 @@ impl Program {
 }
 
 impl Program {
-    /// The same for a whole rule, whose part that failed last time is asked first: events are much
-    /// alike. `failing` is that part's number, and is kept. Regular expressions stay the last, so that
-    /// which of them are asked, and named if a value is too long, does not depend on other events.
+    /// The same for the rule of that number as a whole, whose part that failed last time is asked
+    /// first: events are much alike. Regular expressions stay the last, so that which of them are
+    /// asked, and named if a value is too long, does not depend on other events.
     pub(super) fn holds_again(
         &self,
-        failing: &mut u16,
+        number: u32,
         scratch: &mut Scratch,
         asked: Asked<'_>,
         event: &Event<'_>,
@@ -178,7 +178,7 @@ impl Program {
         let Self::All(parts, plain) = self else {
             return self.holds(scratch, asked, event);
         };
-        let first = usize::from(*failing);
+        let first = usize::from(scratch.failing[number as usize]);
         let mut fails = |part: &Self| !part.holds(scratch, asked, event);
         if parts.get(first).is_some_and(&mut fails) {
             return false;
@@ -188,7 +188,7 @@ impl Program {
             return true;
         };
         if at < *plain {
-            *failing = u16::try_from(at).unwrap_or(0);
+            scratch.failing[number as usize] = u16::try_from(at).unwrap_or(0);
         }
         false
     }
@@ -202,14 +202,19 @@ impl Program {
                     .for_each(|part| part.answer_many(scratch, event));
             }
             Self::Not(inner) => inner.answer_many(scratch, event),
-            Self::Texts(texts) if matches!(texts.parts, Parts::Many(_)) => {
+            Self::Texts(Texts {
+                field,
+                parts: Parts::Many(automaton),
+                atoms,
+            }) => {
                 let mut holding = Vec::new();
-                let (first, count) = scratch.folded(event, Some(texts.field));
+                let (first, count) = scratch.folded(event, Some(*field));
                 for number in first..first + count {
-                    texts.each_in(scratch.value(number), |atom| holding.push(atom));
+                    let found = automaton.find_overlapping_iter(scratch.value(number));
+                    holding.extend(found.filter_map(|text| atoms.get(text.pattern().as_usize())));
                 }
-                scratch.answered(&texts.atoms, false);
-                scratch.answered(&holding, true);
+                scratch.answered(atoms, false);
+                scratch.answered(holding, true);
             }
             Self::Texts(_) | Self::Atom(_) => {}
         }
@@ -286,17 +291,6 @@ impl Texts {
             parts,
             atoms,
         })
-    }
-
-    /// Which of them stand in a value, where that is sooner told of all than of each.
-    fn each_in(&self, value: &str, mut found: impl FnMut(AtomId)) {
-        if let Parts::Many(automaton) = &self.parts {
-            for text in automaton.find_overlapping_iter(value) {
-                if let Some(atom) = self.atoms.get(text.pattern().as_usize()) {
-                    found(*atom);
-                }
-            }
-        }
     }
 
     fn stand_in(&self, value: &str) -> bool {

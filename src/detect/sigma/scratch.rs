@@ -217,9 +217,7 @@ impl Scratch {
         let holds = atoms
             .get(id.index())
             .is_some_and(|atom| self.ask(event, atom, id));
-        if let Some(answer) = self.answers.get_mut(id.index()) {
-            *answer = asked_before + u64::from(holds);
-        }
+        self.answered([&id], holds);
         if !holds
             && atoms
                 .get(id.index())
@@ -231,7 +229,11 @@ impl Scratch {
     }
 
     /// Whether those hold is known.
-    pub(super) fn answered(&mut self, atoms: &[AtomId], holds: bool) {
+    pub(super) fn answered<'a>(
+        &mut self,
+        atoms: impl IntoIterator<Item = &'a AtomId>,
+        holds: bool,
+    ) {
         for id in atoms {
             if let Some(answer) = self.answers.get_mut(id.index()) {
                 *answer = u64::from(self.stamp) * 2 + u64::from(holds);

@@ -218,9 +218,7 @@ impl<'a, M: Meter> Walk<'a, M> {
 
     fn holds(&mut self, number: u32, program: &Program, asked: Asked<'a>) -> bool {
         self.meter.begin(self.scratch.overlong.len());
-        let mut failing = self.scratch.failing[number as usize];
-        let holds = program.holds_again(&mut failing, self.scratch, asked, self.event);
-        self.scratch.failing[number as usize] = failing;
+        let holds = program.holds_again(number, self.scratch, asked, self.event);
         self.meter.asked(number, self.scratch.overlong.len());
         holds
     }
