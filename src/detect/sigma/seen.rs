@@ -1,17 +1,20 @@
 //! What was found when the same was seen last: events of Windows say the same things again and
-//! again, and need be judged once. Bounded, and exact: all that the answer depends on is kept and
-//! compared.
+//! again, and need be judged once. Bounded. All that the answer depends on is told apart by 128 bits
+//! of a hash whose key is drawn anew by each process, so that nobody who writes events can look for
+//! two that it takes for one.
 
-use std::hash::Hasher;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::LazyLock;
 
+use highway::{HighwayHash, HighwayHasher, Key};
 use rustc_hash::FxHasher;
 
 use crate::taxonomy::{Event, FieldId};
 
-/// How many keys are kept (a power of two), and how long they may be in bytes.
+/// How many events are kept (a power of two), and how much they may say in bytes.
 const SLOTS: usize = 4096;
-const MAX_KEY: usize = 2048;
-/// An index is tried that often; if fewer than one in `WORTH` keys were known it is left alone until
+const MAX_SAID: usize = 2048;
+/// An index is tried that often; if fewer than one in `WORTH` were known it is left alone until
 /// so many more were asked for.
 const TRIAL: u32 = 1024;
 const WORTH: u32 = 8;
@@ -19,13 +22,19 @@ const AGAIN: u32 = 1 << 16;
 /// How many indices are told apart (a power of two).
 const USES: usize = 256;
 
-/// Keys that one thread has seen, and what each stands for.
+/// What events are told apart by. The standard library's random keys are the system's.
+static KEY: LazyLock<[u64; 4]> = LazyLock::new(|| {
+    let random = RandomState::new();
+    [0_u8, 1, 2, 3].map(|part| random.hash_one(part))
+});
+
+/// What one thread has seen, and what each stands for.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seen<T> {
     slots: Vec<Slot<T>>,
-    /// The key that is looked for.
-    key: Vec<u8>,
-    /// How often keys of an index were known.
+    /// What is looked for.
+    said: Vec<u8>,
+    /// How often what is put to an index was known.
     uses: Vec<Use>,
     /// That of the index that is asked.
     using: usize,
@@ -52,19 +61,19 @@ impl Use {
     }
 }
 
-/// One key with what it stands for.
+/// The hash of what was said, and what it stands for.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Slot<T> {
-    /// Empty: nothing is kept here.
-    key: Vec<u8>,
+    /// `None`: nothing is kept here.
+    hash: Option<[u64; 2]>,
     pub(super) told: T,
 }
 
-/// What is known of a key.
+/// What is known of what an event says.
 pub(super) enum Known<'a, T> {
     /// This.
     Told(&'a mut T),
-    /// Nothing; what is found is to be put here, over what another key stood for.
+    /// Nothing; what is found is to be put here, over what something else stood for.
     Nothing(&'a mut Slot<T>),
     /// Nothing, and it is not kept: it is too long, or too few like it come again.
     Unkept,
@@ -83,16 +92,16 @@ impl<T: Default> Seen<T> {
         if !self.begin(index) {
             return Known::Unkept;
         }
-        self.key.extend_from_slice(&besides.to_le_bytes());
+        self.said.extend_from_slice(&besides.to_le_bytes());
         for field in fields {
             for (mark, value) in event.raw_values(*field) {
-                if self.key.len() + value.len() > MAX_KEY {
+                if self.said.len() + value.len() > MAX_SAID {
                     return Known::Unkept;
                 }
-                // No value is longer than the key.
+                // No value is longer than all of them.
                 let head = (value.len() as u64) << 32 | u64::from(mark) << 16 | u64::from(field.0);
-                self.key.extend_from_slice(&head.to_le_bytes());
-                self.key.extend_from_slice(value.as_bytes());
+                self.said.extend_from_slice(&head.to_le_bytes());
+                self.said.extend_from_slice(value.as_bytes());
             }
         }
         self.look()
@@ -106,31 +115,30 @@ impl<T: Default> Seen<T> {
         let mut hasher = FxHasher::default();
         hasher.write_u64(index);
         self.using = hasher.finish() as usize % USES;
-        self.key.clear();
-        self.key.extend_from_slice(&index.to_le_bytes());
+        self.said.clear();
+        self.said.extend_from_slice(&index.to_le_bytes());
         self.uses
             .get_mut(self.using)
             .is_some_and(|of_index| of_index.is_worth_it(index))
     }
 
     fn look(&mut self) -> Known<'_, T> {
-        if self.key.len() > MAX_KEY {
+        if self.said.len() > MAX_SAID {
             return Known::Unkept;
         }
         if self.slots.is_empty() {
             self.slots.resize_with(SLOTS, Slot::default);
         }
-        let mut hasher = FxHasher::default();
-        hasher.write(&self.key);
-        match self.slots.get_mut(hasher.finish() as usize % SLOTS) {
-            Some(slot) if slot.key == self.key => {
+        let hash = HighwayHasher::new(Key(*KEY)).hash128(&self.said);
+        match self.slots.get_mut(hash[0] as usize % SLOTS) {
+            Some(slot) if slot.hash == Some(hash) => {
                 if let Some(of_index) = self.uses.get_mut(self.using) {
                     of_index.known += 1;
                 }
                 Known::Told(&mut slot.told)
             }
             Some(slot) => {
-                slot.key.clone_from(&self.key);
+                slot.hash = Some(hash);
                 Known::Nothing(slot)
             }
             None => Known::Unkept,
@@ -139,8 +147,8 @@ impl<T: Default> Seen<T> {
 }
 
 impl<T> Slot<T> {
-    /// The key stands for nothing.
+    /// What was said stands for nothing.
     pub(super) fn forget(&mut self) {
-        self.key.clear();
+        self.hash = None;
     }
 }
