@@ -2,7 +2,8 @@
 //! looked for at once. Says of every event what the [`Tree`] says, which stays the authority.
 
 use aho_corasick::packed::{Config, Searcher};
-use aho_corasick::{AhoCorasick, AhoCorasickKind, Input};
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use rustc_hash::FxHashMap;
 
 use super::scratch::{Asked, Scratch};
 use crate::rule::Rule;
@@ -40,8 +41,16 @@ enum Parts {
     Few(Searcher),
     /// Anywhere.
     Many(AhoCorasick),
-    /// At the end, and this is the longest.
-    AtEnd(AhoCorasick, usize),
+    AtEnd(Ends),
+}
+
+/// Texts of which one must stand at the end.
+#[derive(Debug, Default)]
+struct Ends {
+    /// By their last bytes.
+    long: FxHashMap<[u8; 8], Vec<Box<str>>>,
+    /// Those that have fewer.
+    short: Vec<Box<str>>,
 }
 
 impl Program {
@@ -143,7 +152,7 @@ impl Program {
             }
             Self::Not(inner) => inner.cost(atoms),
             Self::Texts(texts) => match texts.parts {
-                Parts::AtEnd(..) => 4,
+                Parts::AtEnd(_) => 4,
                 Parts::Few(_) | Parts::Many(_) => 16,
             },
         }
@@ -279,10 +288,7 @@ impl Texts {
             How::Contains => few()
                 .map(Parts::Few)
                 .or_else(|| automaton().map(Parts::Many))?,
-            How::EndsWith => {
-                let longest = texts.iter().map(|text| text.len()).max()?;
-                Parts::AtEnd(automaton()?, longest)
-            }
+            How::EndsWith => Parts::AtEnd(Ends::new(texts)),
             How::Equals | How::StartsWith => return None,
         };
         let atoms = atoms.into();
@@ -297,13 +303,29 @@ impl Texts {
         match &self.parts {
             Parts::Few(searcher) => searcher.find(value).is_some(),
             Parts::Many(automaton) => automaton.is_match(value),
-            Parts::AtEnd(automaton, longest) => {
-                let start = value.len().saturating_sub(*longest);
-                let tail = Input::new(value.as_bytes()).range(start..);
-                let mut found = automaton.find_overlapping_iter(tail);
-                found.any(|found| found.end() == value.len())
-            }
+            Parts::AtEnd(ends) => ends.has_one_of(value),
         }
+    }
+}
+
+impl Ends {
+    fn new(texts: &[&str]) -> Self {
+        let mut ends = Self::default();
+        for text in texts {
+            let alike = match text.as_bytes().last_chunk() {
+                Some(last) => ends.long.entry(*last).or_default(),
+                None => &mut ends.short,
+            };
+            alike.push((*text).into());
+        }
+        ends
+    }
+
+    fn has_one_of(&self, value: &str) -> bool {
+        let last = value.as_bytes().last_chunk();
+        let long = last.and_then(|last| self.long.get(last));
+        let mut texts = long.into_iter().flatten().chain(&self.short);
+        texts.any(|text| value.ends_with(&**text))
     }
 }
 

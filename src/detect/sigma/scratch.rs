@@ -37,6 +37,9 @@ pub(super) fn finders(atoms: &[Atom]) -> Finders {
     atoms.iter().map(finder).collect()
 }
 
+/// The number of the last event before everything is cleared after all: twice it fits too.
+const MAX_STAMP: u32 = u32::MAX >> 1;
+
 /// One of the parts that must all be found for a rule to be woken, a bit each.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Part {
@@ -67,7 +70,7 @@ pub(super) struct Scratch {
     /// For each field (the last one: all) when it was folded, its first value, and how many.
     fields: Vec<(u32, usize, usize)>,
     /// For each atom twice the stamp, plus one if it holds.
-    answers: Vec<u64>,
+    answers: Vec<u32>,
     /// For each rule the number of an event, and in the lowest byte which parts of what wakes the
     /// rule were found in that.
     woken: Vec<u64>,
@@ -100,7 +103,7 @@ impl Scratch {
 
     /// Forgets the last event.
     pub(super) fn begin(&mut self) {
-        if self.stamp == u32::MAX {
+        if self.stamp == MAX_STAMP {
             let finders = Arc::clone(&self.finders);
             *self = Self::new(self.fields.len() - 1, finders, self.woken.len());
         }
@@ -209,7 +212,7 @@ impl Scratch {
 
     /// Whether the atom holds for the event.
     pub(super) fn answer(&mut self, atoms: &[Atom], event: &Event<'_>, id: AtomId) -> bool {
-        let asked_before = u64::from(self.stamp) * 2;
+        let asked_before = self.stamp * 2;
         match self.answers.get(id.index()) {
             Some(answer) if *answer >= asked_before => return *answer > asked_before,
             _ => {}
@@ -236,7 +239,7 @@ impl Scratch {
     ) {
         for id in atoms {
             if let Some(answer) = self.answers.get_mut(id.index()) {
-                *answer = u64::from(self.stamp) * 2 + u64::from(holds);
+                *answer = self.stamp * 2 + u32::from(holds);
             }
         }
     }
