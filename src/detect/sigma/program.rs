@@ -343,3 +343,28 @@ fn text_of(atom: &Atom) -> Option<(FieldId, How, &str)> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn an_ending_is_found_whatever_its_length(
+            texts in proptest::collection::vec("[ab\u{e9}]{1,12}", 0..6),
+            before in "[ab\u{e9}]{0,4}",
+            pick in any::<prop::sample::Index>(),
+            other in "[ab\u{e9}]{0,14}",
+        ) {
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            let ends = Ends::new(&texts);
+            let ending = texts.get(pick.index(texts.len().max(1))).copied().unwrap_or_default();
+            for value in [format!("{before}{ending}"), other] {
+                let has = texts.iter().any(|text| value.ends_with(text));
+                prop_assert_eq!(ends.has_one_of(&value), has, "{}", value);
+            }
+        }
+    }
+}
