@@ -6,14 +6,15 @@ use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 /// Where a document is: its index and its id in that index.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct DocumentId {
     /// The index that holds it (on Elasticsearch the *backing* index); for a scanned file its path.
     pub index: Arc<str>,
-    /// Unique in that index.
-    pub id: Arc<str>,
+    /// Unique in that index. Those of Elasticsearch are so short that copying one allocates nothing.
+    pub id: SmolStr,
 }
 
 /// What a conditional write must still find in the store (Elasticsearch: `_seq_no` and
@@ -119,7 +120,7 @@ pub struct Document {
 
 impl Document {
     /// A document that no store holds, such as a line of a scanned file.
-    pub fn loose(index: Arc<str>, id: impl Into<Arc<str>>, source: impl Into<Source>) -> Self {
+    pub fn loose(index: Arc<str>, id: impl Into<SmolStr>, source: impl Into<Source>) -> Self {
         Self {
             id: DocumentId {
                 index,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use smol_str::SmolStr;
 
 use crate::alert::{AlertLevel, Level};
 use crate::document::{DocumentId, Version};
@@ -13,9 +14,9 @@ use crate::document::{DocumentId, Version};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
     /// The selection of the rule that held, or what else the detector calls its reason.
-    pub selection: String,
+    pub selection: SmolStr,
     /// The Sigma name of the field; empty for a keyword, which is looked for in all fields.
-    pub field: String,
+    pub field: SmolStr,
     /// The field's value, cut to [`Evidence::MAX_VALUE`] bytes around the match.
     pub value: String,
     /// Where in `value` the matching text begins and how long it is, in bytes of UTF-8;
@@ -64,8 +65,8 @@ impl Evidence {
     pub fn new(selection: &str, field: &str, value: &str, span: Option<(usize, usize)>) -> Self {
         let (value, span, cut_before) = cut(value, span);
         Self {
-            selection: selection.to_owned(),
-            field: field.to_owned(),
+            selection: selection.into(),
+            field: field.into(),
             value,
             span,
             cut_before,

@@ -5,7 +5,7 @@ mod baseline;
 mod threads;
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{BufWriter, Write, stdout};
+use std::io::{Write, stdout};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,7 +14,7 @@ use std::time::Instant;
 use self::baseline::Baseline;
 use super::arsenal::Arsenal;
 use super::finding::{FindingLine, warning};
-use super::machine::to_json;
+use super::machine::{add_line, to_json};
 use super::story::Story;
 use super::{Exit, Failure, Output, progress, text};
 use crate::alert::AlertLevel;
@@ -29,8 +29,6 @@ use crate::problem::Problem;
 use crate::store::MAX_WINDOW;
 use crate::sweep::{Ledger, Panel, too_many};
 
-/// So much is written at once, in bytes.
-const AT_ONCE: usize = 1 << 16;
 /// So many unreadable lines are kept to be named.
 const UNREADABLE: usize = 20;
 
@@ -136,6 +134,8 @@ struct Scan {
     story: Story,
     baseline: Option<Baseline>,
     lines: Vec<String>,
+    /// The lines that are printed next.
+    written: Vec<u8>,
     counts: Counts,
     findings: u64,
     alerts: u64,
@@ -159,6 +159,7 @@ impl Scan {
             story: Story::default(),
             baseline: None,
             lines: Vec::new(),
+            written: Vec::new(),
             counts: Counts::default(),
             findings: 0,
             alerts: 0,
@@ -223,8 +224,6 @@ impl Scan {
     }
 
     fn show(&mut self, verdicts: &[Verdict]) -> Result<(), Failure> {
-        // JSON has no escape sequences that would have to be taken out.
-        let mut out = BufWriter::with_capacity(AT_ONCE, stdout().lock());
         for verdict in verdicts {
             self.findings += verdict.findings.len() as u64;
             let is_alert = (verdict.findings.iter()).any(|f| f.alert_level > AlertLevel::None);
@@ -243,14 +242,15 @@ impl Scan {
             for finding in &verdict.findings {
                 let line = FindingLine::new(verdict, finding);
                 if self.output == Output::Ndjson {
-                    serde_json::to_writer(&mut out, &line).map_err(std::io::Error::from)?;
-                    out.write_all(b"\n")?;
+                    add_line(&mut self.written, &line)?;
                 } else {
                     self.lines.push(to_json(&line)?);
                 }
             }
         }
-        out.flush()?;
+        // JSON has no escape sequences that would have to be taken out.
+        stdout().lock().write_all(&self.written)?;
+        self.written.clear();
         Ok(())
     }
 

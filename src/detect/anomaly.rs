@@ -293,9 +293,9 @@ mod tests {
             let found = finding.evidence.iter().find(|e| e.selection == selection);
             found.map(|e| (e.field.clone(), e.value.clone()))
         };
-        assert_eq!(named("actual"), Some((String::new(), "59".into())));
-        assert_eq!(named("typical"), Some((String::new(), "1.1".into())));
-        assert_eq!(named("score"), Some((String::new(), "93.1".into())));
+        assert_eq!(named("actual"), Some(("".into(), "59".into())));
+        assert_eq!(named("typical"), Some(("".into(), "1.1".into())));
+        assert_eq!(named("score"), Some(("".into(), "93.1".into())));
         assert_eq!(named("by").unwrap().0, "Image.keyword");
     }
 

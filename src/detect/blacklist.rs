@@ -168,6 +168,9 @@ impl Detector for BlacklistDetector {
     }
 
     fn inspect(&mut self, events: &[Event<'_>], out: &mut Inspection) {
+        if self.blacklist.is_empty() {
+            return;
+        }
         for (position, event) in events.iter().enumerate() {
             for value in event.values(FieldId::COMMAND_LINE) {
                 if value.kind == Kind::Null || !self.blacklist.is_hit(value.text) {

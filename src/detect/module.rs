@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use smol_str::SmolStr;
+
 use super::{Detector, Inspection, WindowNeed};
 use crate::alert::{AlertLevel, Level};
 use crate::document;
@@ -193,8 +195,8 @@ impl ModuleDetector {
         let mut evidence = Vec::with_capacity(hit.evidence.len() + 1);
         if !hit.reason.is_empty() {
             evidence.push(Evidence {
-                selection: "reason".to_owned(),
-                field: String::new(),
+                selection: "reason".into(),
+                field: SmolStr::default(),
                 value: hit.reason.clone(),
                 ..Evidence::default()
             });
@@ -204,8 +206,8 @@ impl ModuleDetector {
             let value = row.values.get(field).copied().flatten().unwrap_or_default();
             let (value, span) = around(value, said.start as usize, said.length as usize);
             evidence.push(Evidence {
-                selection: said.selection.clone(),
-                field: fields.get(field).cloned().unwrap_or_default(),
+                selection: said.selection.as_str().into(),
+                field: fields.get(field).map(Into::into).unwrap_or_default(),
                 value,
                 span,
                 ..Evidence::default()

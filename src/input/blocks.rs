@@ -184,8 +184,7 @@ pub(super) fn read(input: &mut dyn BufRead, size: usize, sink: &mut Sink<'_>) ->
     loop {
         block.file = sink.file.into();
         block.first = next;
-        let filled = fill(&mut block.text, &mut rest, input, size);
-        block.ends.extend(memchr::memchr_iter(b'\n', &block.text));
+        let filled = fill(&mut block.text, &mut block.ends, &mut rest, input, size);
         next += block.ends.len() as u64;
         block.is_last = !matches!(filled, Ok(true));
         block.broken = filled.err().map(|error| {
@@ -202,19 +201,21 @@ pub(super) fn read(input: &mut dyn BufRead, size: usize, sink: &mut Sink<'_>) ->
 }
 
 /// Reads on after `rest` until there are so many bytes and a line ends; what was read beyond that
-/// end is the next rest. Whether there may be more. `rest` holds no end of a line.
+/// end is the next rest. `ends` gets where lines end. Whether there may be more. `rest` holds no end
+/// of a line.
 ///
 /// # Errors
 /// The file cannot be read any further; the text then ends before the line that is not whole.
 fn fill(
     text: &mut Vec<u8>,
+    ends: &mut Vec<usize>,
     rest: &mut Vec<u8>,
     input: &mut dyn BufRead,
     size: usize,
 ) -> io::Result<bool> {
     // So large that they need not go through the input's own buffer.
     let piece = size.min(BUFFER);
-    let (mut filled, mut searched) = (rest.len(), rest.len());
+    let mut filled = rest.len();
     text.resize(text.len().max(filled), 0);
     text[..filled].copy_from_slice(rest);
     rest.clear();
@@ -223,6 +224,7 @@ fn fill(
         if text.len() < filled + piece {
             text.resize(filled + piece, 0);
         }
+        let begun = filled;
         match input.read(&mut text[filled..filled + piece]) {
             Ok(0) => {
                 text.truncate(filled);
@@ -231,26 +233,29 @@ fn fill(
             Ok(read) => filled += read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => {
-                let end = memchr::memrchr(b'\n', &text[..filled]).map_or(0, |at| at + 1);
-                text.truncate(end);
+                text.truncate(ends.last().map_or(0, |end| end + 1));
                 return Err(error);
             }
         }
+        // While what was read is still in the processor's cache.
+        let found = memchr::memchr_iter(b'\n', &text[begun..filled]);
+        ends.extend(found.map(|at| begun + at));
         if filled < size {
             continue;
         }
-        if let Some(end) = memchr::memrchr(b'\n', &text[searched..filled]) {
-            let end = searched + end + 1;
+        if let Some(end) = ends.last().map(|end| end + 1) {
             rest.extend_from_slice(&text[end..filled]);
             text.truncate(end);
             return Ok(true);
         }
-        searched = filled;
         if filled > MAX_RECORD {
             text.truncate(MAX_RECORD + 1);
             return match pass_over(input) {
                 Ok(has_end) => {
-                    text.extend(has_end.then_some(b'\n'));
+                    if has_end {
+                        ends.push(text.len());
+                        text.push(b'\n');
+                    }
                     Ok(has_end)
                 }
                 Err(error) => {

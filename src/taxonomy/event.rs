@@ -15,7 +15,7 @@ use super::{FieldId, Route};
 use crate::document::Document;
 use crate::finding::Standing;
 pub(super) use text::Text;
-use text::{Late, Place};
+use text::{Late, Place, Spare};
 
 /// Of which JSON type a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +72,7 @@ pub struct Slots {
     values: Vec<Stored>,
     arena: String,
     late: Vec<Late>,
+    spare: Spare,
     composes: bool,
     standing: Standing,
     route: Route,
@@ -235,7 +236,7 @@ impl Slots {
         let text = match stored.place() {
             Place::Source => source.get(start..start + len),
             Place::Arena => self.arena.get(start..start + len),
-            Place::Late => self.late.get(start).map(|late| late.text(source)),
+            Place::Late => (self.late.get(start)).map(|late| late.text(source, &self.spare)),
         };
         Value {
             text: text.unwrap_or_default(),
@@ -308,7 +309,7 @@ impl Slots {
         self.epoch += 1;
         self.values.clear();
         self.arena.clear();
-        self.late.clear();
+        self.spare.refill(self.late.drain(..));
         self.composes = false;
         self.standing = Standing::default();
         self.route = Route::default();
@@ -357,7 +358,10 @@ impl Slots {
         words: &str,
         after: Option<Text>,
     ) -> Option<Text> {
-        let late = std::mem::take(&mut self.late);
+        let (late, spare) = (
+            std::mem::take(&mut self.late),
+            std::mem::take(&mut self.spare),
+        );
         let append = |arena: &mut String, text: Option<Text>| {
             let Some(text) = text else { return };
             let range = text.start()..text.start() + text.len();
@@ -366,7 +370,7 @@ impl Slots {
                 Place::Arena => arena.extend_from_within(range),
                 Place::Late => {
                     let late = late.get(text.start());
-                    arena.push_str(late.map_or("", |late| late.text(source)));
+                    arena.push_str(late.map_or("", |late| late.text(source, &spare)));
                 }
             }
         };
@@ -376,7 +380,7 @@ impl Slots {
             append(arena, after);
             Some(())
         });
-        self.late = late;
+        (self.late, self.spare) = (late, spare);
         joined.flatten()
     }
 

@@ -6,6 +6,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+use smol_str::SmolStr;
+
 use crate::cli::Failure;
 use crate::detect::{Judge, Judged};
 use crate::document::{Document, DocumentId};
@@ -172,17 +174,16 @@ fn keep_asked(documents: &mut Vec<Document>, judged: &Judged) {
 }
 
 /// The number of a record as an id: the order of ids is that of the file.
-fn padded(number: u64) -> Arc<str> {
+fn padded(number: u64) -> SmolStr {
     let mut digits = [b'0'; 20];
     let (mut first, mut rest) = (digits.len(), number);
-    while rest > 0 || digits.len() - first < 10 {
+    while rest > 0 {
         first -= 1;
         digits[first] += (rest % 10) as u8;
         rest /= 10;
     }
-    std::str::from_utf8(&digits[first..])
-        .unwrap_or_default()
-        .into()
+    let shown = &digits[first.min(10)..];
+    std::str::from_utf8(shown).unwrap_or_default().into()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Where the text of a value is, so small that there may be many: beside the document, never a
 //! copy of it but of what is unescaped.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 
 use super::Kind;
 use crate::taxonomy::escape::{is_usual, unescape};
@@ -94,15 +94,43 @@ impl Late {
         source.get(range).unwrap_or_default()
     }
 
-    pub(super) fn text(&self, source: &str) -> &str {
+    pub(super) fn text(&self, source: &str, spare: &Spare) -> &str {
         self.text.get_or_init(|| {
             let raw = self.raw(source);
-            let mut text = String::with_capacity(raw.len());
-            match unescape(raw, &mut text) {
-                Some(()) => text,
+            let mut text = spare.buffer();
+            text.reserve(raw.len());
+            if unescape(raw, &mut text).is_none() {
                 // No JSON: it stands for itself.
-                None => raw.to_owned(),
+                text.clear();
+                text.push_str(raw);
             }
+            text
         })
+    }
+}
+
+/// How many buffers are kept, and how large each may be in bytes.
+const MAX_SPARE: usize = 8;
+const MAX_KEPT: usize = 1 << 14;
+
+/// Buffers of strings that were unescaped, for the next ones.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Spare(RefCell<Vec<String>>);
+
+impl Spare {
+    /// An empty one.
+    fn buffer(&self) -> String {
+        self.0.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes back those of strings that nobody needs any more.
+    pub(super) fn refill(&mut self, late: impl Iterator<Item = Late>) {
+        let buffers = self.0.get_mut();
+        for mut buffer in late.filter_map(|late| late.text.into_inner()) {
+            if buffers.len() < MAX_SPARE && buffer.capacity() <= MAX_KEPT {
+                buffer.clear();
+                buffers.push(buffer);
+            }
+        }
     }
 }
