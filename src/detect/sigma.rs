@@ -136,7 +136,10 @@ impl SigmaDetector {
             self.routes.clear();
         }
         let (shared, key) = (&*self.shared, key(event));
-        let routed: &Arc<Routed> = self.routes.entry(key).or_insert_with(|| shared.routed(key));
+        let routed: &Arc<Routed> = self
+            .routes
+            .entry(key)
+            .or_insert_with(|| shared.routed(key, event));
         let mut walk = Walk::begin(meter, shared, event, &mut self.scratch, &mut self.hits);
         let lessons = (!routed.is_learnt).then_some(&mut self.lessons);
         let over = walk.plain(routed, &mut self.memory, lessons, self.pace);
@@ -177,7 +180,7 @@ impl SigmaDetector {
     fn routed(&self, event: &Event<'_>) -> Arc<Routed> {
         let key = key(event);
         let known = self.routes.get(&key).map(Arc::clone);
-        known.unwrap_or_else(|| self.shared.routed(key))
+        known.unwrap_or_else(|| self.shared.routed(key, event))
     }
 
     fn finding(&mut self, number: u32, event: &Event<'_>) -> Option<Finding> {
@@ -227,8 +230,9 @@ fn key(event: &Event<'_>) -> (Route, bool) {
 }
 
 impl Shared {
-    fn routed(&self, (route, is_sure): (Route, bool)) -> Arc<Routed> {
-        self.routes.routed(route, is_sure.then_some(route.event_id))
+    fn routed(&self, (route, is_sure): (Route, bool), event: &Event<'_>) -> Arc<Routed> {
+        let event_id = is_sure.then_some(route.event_id);
+        self.routes.routed(route, event_id, &event.document.source)
     }
 
     fn program(&self, number: u32) -> Option<(&Rule, &Program)> {

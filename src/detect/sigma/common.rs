@@ -18,11 +18,16 @@ const USUAL: &str = concat!(
     r"cmd.exe /c \\v1.0\\ -command ",
 );
 
-/// How many values have each sequence of four bytes.
+/// How many values have each sequence of four bytes, and of two.
 #[derive(Clone, Debug)]
 pub(super) struct Common {
-    counts: Box<[u16]>,
+    fours: Counts,
+    twos: Counts,
 }
+
+/// How many values have each sequence of one length.
+#[derive(Clone, Debug)]
+struct Counts(Box<[u16]>);
 
 impl Common {
     /// Of what stands in most values, for as long as nothing was seen.
@@ -31,13 +36,43 @@ impl Common {
         &COMMON
     }
 
-    /// Of those values, which are folded and written as JSON writes them.
-    pub(super) fn of<'v>(values: impl IntoIterator<Item = &'v str>) -> Self {
+    /// Of what that document's source says beside the usual.
+    pub(super) fn with(source: &str) -> Self {
+        Self::of([USUAL, source])
+    }
+
+    /// Of those values, in whatever case and written as JSON writes them.
+    pub(super) fn of<'v>(values: impl IntoIterator<Item = &'v str, IntoIter: Clone>) -> Self {
+        let values = values.into_iter();
+        Self {
+            fours: Counts::of::<4>(values.clone()),
+            twos: Counts::of::<2>(values),
+        }
+    }
+
+    /// How frequent a few bytes are; comparable for those of one length.
+    pub(super) fn cost(&self, gram: &[u8]) -> u32 {
+        let seen = match gram.len() {
+            4 => self.fours.get(gram),
+            2 => self.twos.get(gram),
+            _ => 0,
+        };
+        let letters = gram.iter().map(|byte| match byte {
+            // Identifiers are full of two digits, seldom of the same four.
+            b'0'..=b'9' if gram.len() == 2 => 8,
+            _ => letter(*byte),
+        });
+        u32::from(seen) * WEIGHT + letters.sum::<u32>()
+    }
+}
+
+impl Counts {
+    fn of<'v, const WIDTH: usize>(values: impl Iterator<Item = &'v str>) -> Self {
         let mut counts = vec![0_u16; KINDS];
         let mut last = vec![0_u32; KINDS];
-        for (value, number) in values.into_iter().zip(1..) {
-            for gram in value.as_bytes().array_windows() {
-                let at = digest(*gram);
+        for (value, number) in values.zip(1..) {
+            for gram in value.as_bytes().array_windows::<WIDTH>() {
+                let at = digest(gram);
                 // Once a value.
                 if let (Some(count), Some(last)) = (counts.get_mut(at), last.get_mut(at))
                     && std::mem::replace(last, number) != number
@@ -46,23 +81,16 @@ impl Common {
                 }
             }
         }
-        Self {
-            counts: counts.into(),
-        }
+        Self(counts.into())
     }
 
-    /// How frequent a few bytes are; comparable for those of one length.
-    pub(super) fn cost(&self, gram: &[u8]) -> u32 {
-        let seen = match gram.try_into() {
-            Ok(gram) => self.counts.get(digest(gram)).copied().unwrap_or_default(),
-            Err(_) => 0,
-        };
-        u32::from(seen) * WEIGHT + gram.iter().map(|byte| letter(*byte)).sum::<u32>()
+    fn get(&self, gram: &[u8]) -> u16 {
+        self.0.get(digest(gram)).copied().unwrap_or_default()
     }
 }
 
-fn digest(gram: [u8; 4]) -> usize {
-    (lower(&gram).wrapping_mul(0x9e37_79b1) >> 16) as usize % KINDS
+fn digest(gram: &[u8]) -> usize {
+    (lower(gram).wrapping_mul(0x9e37_79b1) >> 16) as usize % KINDS
 }
 
 /// Roughly how frequent a byte is in command lines, paths and scripts.

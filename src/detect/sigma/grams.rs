@@ -186,7 +186,7 @@ fn word(bytes: &[u8]) -> u64 {
 
 /// The grams of one width.
 #[derive(Debug)]
-struct Table {
+pub(super) struct Table {
     width: usize,
     /// A value is looked at at every so manieth byte: each text has so many grams in a row.
     stride: usize,
@@ -199,6 +199,15 @@ struct Table {
 }
 
 impl Table {
+    /// Grams of two bytes, which all texts have; `None` if these are too many to be looked for many
+    /// bytes at a time.
+    pub(super) fn of_two<'t>(
+        texts: impl Iterator<Item = (u32, &'t [u8])>,
+        common: &Common,
+    ) -> Option<Self> {
+        Self::new(2, texts, common).filter(|table| table.few.is_some())
+    }
+
     fn new<'t>(
         width: usize,
         texts: impl Iterator<Item = (u32, &'t [u8])>,
@@ -248,7 +257,7 @@ impl Table {
     }
 
     /// Calls `check` with each text that may stand there, and where.
-    fn find(&self, value: &[u8], check: &mut impl FnMut(u32, usize)) {
+    pub(super) fn find(&self, value: &[u8], check: &mut impl FnMut(u32, usize)) {
         if let Some(few) = self
             .few
             .as_ref()

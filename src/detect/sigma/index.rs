@@ -72,14 +72,17 @@ impl Index {
                 }
             }
         }
-        let fields = collected.into_iter().map(|(field, needles)| FieldIndex {
-            words: match field {
-                Some(_) => None,
-                None => Words::new(needles.texts.iter().map(|text| &**text)),
-            },
-            field,
-            grams: needles.grams(&common(field)),
-            woken: needles.woken,
+        let fields = collected.into_iter().map(|(field, needles)| {
+            let common = common(field);
+            FieldIndex {
+                words: match field {
+                    Some(_) => None,
+                    None => Words::new(needles.texts.iter().map(|text| &**text), &common),
+                },
+                field,
+                grams: needles.grams(&common),
+                woken: needles.woken,
+            }
         });
         let mut fields: Vec<FieldIndex> = fields.collect();
         fields.sort_by_key(|index| index.field);

@@ -126,8 +126,8 @@ impl Routes {
         rules
     }
 
-    /// The same, with indices.
-    pub(super) fn routed(&self, route: Route, event_id: Option<u32>) -> Arc<Routed> {
+    /// The same, with indices. `source` is that of such an event.
+    pub(super) fn routed(&self, route: Route, event_id: Option<u32>, source: &str) -> Arc<Routed> {
         let rules = self.rules(route, event_id);
         let mut all = self.routed.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(routed) = all.get(rules.as_slice()) {
@@ -147,19 +147,19 @@ impl Routes {
                 rules: plain,
             },
             fresh: Fresh::default(),
-            worded: self.worded(worded),
+            worded: self.worded(worded, source),
             rules: rules.into(),
         });
         all.insert(routed.rules.clone(), routed.clone());
         routed
     }
 
-    /// The index of those rules with keywords.
-    fn worded(&self, rules: Vec<u32>) -> Arc<Index> {
+    /// The index of those rules with keywords, which are looked for in sources like that one.
+    fn worded(&self, rules: Vec<u32>, source: &str) -> Arc<Index> {
         let mut all = self.worded.lock().unwrap_or_else(PoisonError::into_inner);
         let index = all.entry(rules.into()).or_insert_with_key(|rules| {
-            let usual = |_| Cow::Borrowed(Common::usual());
-            Arc::new(Index::new(rules, |rule| self.pivot(rule), usual))
+            let common = |_| Cow::Owned(Common::with(source));
+            Arc::new(Index::new(rules, |rule| self.pivot(rule), common))
         });
         Arc::clone(index)
     }

@@ -6,14 +6,15 @@ use memchr::memmem;
 use rustc_hash::FxHashMap;
 
 use super::common::Common;
-use super::grams::LOWER;
+use super::grams::{LOWER, Table};
 use crate::taxonomy::Event;
 
 /// Escapes that may stand for a character that folds to ASCII, in lower case.
 const ESCAPES: [&str; 8] = [
     r"\u002", r"\u003", r"\u004", r"\u005", r"\u006", r"\u007", r"\u0130", r"\u212a",
 ];
-/// The characters beyond ASCII that fold to something in it.
+/// The characters beyond ASCII that fold to something in it. Looked for apart: with the texts they
+/// cost more.
 const FOLDS_TO_ASCII: [char; 2] = ['\u{130}', '\u{212a}'];
 
 /// A text is told by so many of its first bytes.
@@ -23,18 +24,29 @@ const SHARES: u32 = 1 << 10;
 
 /// Texts to look for.
 #[derive(Debug)]
-pub(super) struct Words {
-    parts: AhoCorasick,
+pub(super) enum Words {
+    /// By two bytes of each, in all ways of writing them.
+    Few(Table, Vec<Box<str>>),
+    /// By their beginnings, in lower case.
+    Many(AhoCorasick),
 }
 
 impl Words {
-    /// Those texts, which are folded; `None` if the source can tell nothing of one of them.
-    pub(super) fn new<'a>(texts: impl Iterator<Item = &'a str>) -> Option<Self> {
+    /// Those texts, which are folded; `None` if the source can tell nothing of one of them. `common`
+    /// tells what is frequent.
+    pub(super) fn new<'a>(texts: impl Iterator<Item = &'a str>, common: &Common) -> Option<Self> {
         let mut parts: Vec<&str> = texts.map(plain).collect();
         if parts.iter().any(|part| part.is_empty()) {
             return None;
         }
-        begin_alike(&mut parts, Common::usual());
+        if parts.iter().all(|part| part.len() > 1) {
+            let all = || parts.iter().chain(&ESCAPES);
+            let numbered = (0..).zip(all().map(|part| part.as_bytes()));
+            if let Some(table) = Table::of_two(numbered, common) {
+                return Some(Self::Few(table, all().map(|part| (*part).into()).collect()));
+            }
+        }
+        begin_alike(&mut parts, common);
         parts.extend(ESCAPES);
         let parts = parts
             .iter()
@@ -45,7 +57,7 @@ impl Words {
             .match_kind(MatchKind::LeftmostFirst)
             .build(parts)
             .ok()?;
-        Some(Self { parts })
+        Some(Self::Many(parts))
     }
 
     /// Whether one of the texts may stand in a folded value of the event. `buffer` is overwritten.
@@ -53,21 +65,30 @@ impl Words {
         [&*event.document.source, event.composed()]
             .into_iter()
             .filter(|text| !text.is_empty())
-            .any(|text| self.may_stand_in(text, buffer))
+            .any(|text| {
+                self.stand_in(text.as_bytes(), buffer)
+                    || !text.is_ascii() && FOLDS_TO_ASCII.iter().any(|c| text.contains(*c))
+            })
     }
 
-    fn may_stand_in(&self, text: &str, buffer: &mut Vec<u8>) -> bool {
-        if buffer.len() < text.len() {
-            buffer.resize(text.len(), 0);
+    fn stand_in(&self, text: &[u8], buffer: &mut Vec<u8>) -> bool {
+        match self {
+            Self::Few(table, parts) => {
+                let mut stands = false;
+                table.find(text, &mut |number, start| {
+                    let part = parts.get(number as usize).map_or("", |part| part);
+                    let there = text.get(start..start + part.len());
+                    stands |=
+                        there.is_some_and(|there| there.eq_ignore_ascii_case(part.as_bytes()));
+                });
+                stands
+            }
+            Self::Many(parts) => {
+                buffer.clear();
+                buffer.extend(text.iter().map(|byte| byte | LOWER));
+                parts.is_match(&*buffer)
+            }
         }
-        let lower = &mut buffer[..text.len()];
-        let mut any = 0;
-        for (to, byte) in lower.iter_mut().zip(text.bytes()) {
-            *to = byte | LOWER;
-            any |= byte;
-        }
-        !any.is_ascii() && FOLDS_TO_ASCII.iter().any(|c| text.contains(*c))
-            || self.parts.is_match(&*lower)
     }
 }
 
@@ -118,6 +139,7 @@ mod tests {
     use crate::rule::pattern::fold;
     use crate::taxonomy::{Fields, Reader, Slots};
 
+    /// Few and many texts are looked for in two ways, which must agree.
     fn may_stand(words: &[&str], source: String) -> bool {
         let mut fields = Fields::default();
         fields.intern("IntegrityLevel");
@@ -125,8 +147,18 @@ mod tests {
         let document = Document::loose("test".into(), "1", source);
         let reader = Reader::new(&fields);
         reader.read(&document.source, &mut slots).unwrap();
-        let words = Words::new(words.iter().copied()).unwrap();
-        words.may_stand(&Event::new(&document, &slots), &mut Vec::new())
+        let event = Event::new(&document, &slots);
+        let nowhere: Vec<String> = ('a'..='z').map(|c| format!("{c}~")).collect();
+        let nowhere = nowhere.iter().map(String::as_str);
+        let ask = |words: Option<Words>| words.unwrap().may_stand(&event, &mut Vec::new());
+        let few = Words::new(words.iter().copied(), Common::usual());
+        let many = Words::new(words.iter().copied().chain(nowhere), Common::usual());
+        assert!(matches!(many, Some(Words::Many(_))));
+        let is_few = matches!(few, Some(Words::Few(..)));
+        assert_eq!(is_few, words.iter().all(|word| plain(word).len() > 1));
+        let (few, many) = (ask(few), ask(many));
+        assert_eq!(few, many, "{words:?}");
+        few
     }
 
     #[test]
@@ -134,7 +166,7 @@ mod tests {
         let source = r#"{"a":"C:\\users\\x","b":"sekurlsa:","c":{"::":1}}"#;
         assert!(!may_stand(&["sekurlsa::", "kiwi"], source.into()));
         assert!(may_stand(&["sekurlsa:"], source.into()));
-        assert!(Words::new(["kiwi", "\u{e9}"].into_iter()).is_none());
+        assert!(Words::new(["kiwi", "\u{e9}"].into_iter(), Common::usual()).is_none());
     }
 
     #[test]
