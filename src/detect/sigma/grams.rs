@@ -115,13 +115,18 @@ impl Grams {
     ) {
         let number = number as usize;
         if let Some(text) = self.texts.get(number)
-            && let Some(end) = start.checked_add(text.len())
-            && let Some(there) = value.as_bytes().get(start..end)
-            && there.eq_ignore_ascii_case(text.as_bytes())
+            && let Some(there) = place_of(text, value.as_bytes(), start)
         {
-            found(number, start..end);
+            found(number, there);
         }
     }
+}
+
+/// Where a text stands that begins there, in whatever case, if it does.
+pub(super) fn place_of(text: &str, value: &[u8], start: usize) -> Option<Range<usize>> {
+    let place = start..start.checked_add(text.len())?;
+    let there = value.get(place.clone())?;
+    there.eq_ignore_ascii_case(text.as_bytes()).then_some(place)
 }
 
 /// Whether a text is found by the end of a value: if it is no shorter than what is looked at there,

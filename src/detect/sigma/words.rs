@@ -6,7 +6,7 @@ use memchr::memmem;
 use rustc_hash::FxHashMap;
 
 use super::common::Common;
-use super::grams::{LOWER, Table};
+use super::grams::{LOWER, Table, place_of};
 use crate::taxonomy::Event;
 
 /// Escapes that may stand for a character that folds to ASCII, in lower case.
@@ -76,10 +76,8 @@ impl Words {
             Self::Few(table, parts) => {
                 let mut stands = false;
                 table.find(text, &mut |number, start| {
-                    let part = parts.get(number as usize).map_or("", |part| part);
-                    let there = text.get(start..start + part.len());
-                    stands |=
-                        there.is_some_and(|there| there.eq_ignore_ascii_case(part.as_bytes()));
+                    let part = parts.get(number as usize);
+                    stands |= part.is_some_and(|part| place_of(part, text, start).is_some());
                 });
                 stands
             }
