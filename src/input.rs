@@ -9,6 +9,7 @@ mod csv;
 mod evtx;
 mod json;
 mod lines;
+mod utf8;
 
 use std::fs::File;
 use std::io::{self, BufReader, IsTerminal, Read, Seek, SeekFrom};

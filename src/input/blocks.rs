@@ -6,7 +6,7 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{BUFFER, Item, MAX_RECORD, Part, Progress, Record, Sink, Tally, json};
+use super::{BUFFER, Item, MAX_RECORD, Part, Progress, Record, Sink, Tally, json, utf8};
 use crate::document::Source;
 use crate::problem::Problem;
 
@@ -65,9 +65,8 @@ impl Block {
     /// to be checked by who reads it.
     pub fn take_apart(self, progress: &Progress, mut each: impl FnMut(u64, Source)) -> Remains {
         let mut problems = Vec::new();
-        let text = String::from_utf8(self.text).unwrap_or_else(|error| {
-            blank(error.into_bytes(), &self.file, self.first, &mut problems)
-        });
+        let text = utf8::text(self.text)
+            .unwrap_or_else(|bytes| blank(bytes, &self.file, self.first, &mut problems));
         let text = Arc::new(text);
         let mut records = 0;
         for (number, line) in lines(text.as_bytes(), &self.ends, self.first) {

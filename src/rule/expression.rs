@@ -1,6 +1,7 @@
 //! A rule's regular expression, bounded three ways: in the program that it becomes, in how deep it
 //! nests, and in the work that one value may ask of it. Never backtracks.
 
+mod size;
 mod trim;
 
 use std::hash::{Hash, Hasher};
@@ -11,65 +12,92 @@ use regex_syntax::hir::{Hir, HirKind};
 
 /// The largest program that a regular expression may become, in bytes.
 const MAX_SIZE: usize = 4 * 1024 * 1024;
+/// What cannot become larger than that, by its syntax, which says several times too much, is compiled
+/// when it is asked first, whatever it becomes.
+const MAX_LATER: u64 = 16 * 1024 * 1024;
 /// How deep it may nest.
 const MAX_DEPTH: u32 = 64;
 /// The most work that one value may ask: its bytes times the places in the expression that may be
 /// under way at each of them. So much takes about a second, if it must be done at all.
 const MAX_WORK: u64 = 1 << 26;
 
-/// A compiled regular expression; equal to another of the same text.
+/// A regular expression, compiled when it is asked first; equal to another of the same text.
 #[derive(Clone, Debug)]
-pub struct Expression {
-    regex: regex::Regex,
-    /// The same as far as it takes to say whether it matches, made when that is asked first.
-    trimmed: Arc<OnceLock<regex::Regex>>,
+pub struct Expression(Arc<Forms>);
+
+#[derive(Debug)]
+struct Forms {
+    source: Box<str>,
     /// How many places it has, repetitions written out.
     places: u64,
+    whole: OnceLock<Option<regex::Regex>>,
+    /// The same as far as it takes to say whether it matches.
+    trimmed: OnceLock<Option<regex::Regex>>,
 }
 
 impl Expression {
-    /// Compiles it.
+    /// Checks it. Compiles it only if it may become too large: most are never asked.
     ///
     /// # Errors
     /// It cannot be parsed, or becomes too large. A lowercase fragment.
     pub fn new(source: &str) -> Result<Self, String> {
-        let regex = compile(source).map_err(|error| why(&error))?;
-        Ok(Self {
-            regex,
-            trimmed: Arc::default(),
-            places: parse(source).map_or(MAX_WORK, |hir| places(&hir)).max(1),
-        })
+        let hir = parse(source);
+        let whole = OnceLock::new();
+        let is_small = |hir: &Hir| size::at_most(hir) <= MAX_LATER;
+        if !hir.as_ref().is_some_and(is_small) {
+            let compiled = compile(source, MAX_SIZE).map_err(|error| why(&error))?;
+            whole.get_or_init(|| Some(compiled));
+        }
+        Ok(Self(Arc::new(Forms {
+            source: source.into(),
+            places: hir.map_or(MAX_WORK, |hir| places(&hir)).max(1),
+            whole,
+            trimmed: OnceLock::new(),
+        })))
     }
 
-    /// The regular expression itself.
-    pub fn regex(&self) -> &regex::Regex {
-        &self.regex
+    /// As it was written, flags before it.
+    pub fn source(&self) -> &str {
+        &self.0.source
+    }
+
+    /// Where it matches first in a value, from the first byte to the one behind the last.
+    pub fn find(&self, value: &str) -> Option<(usize, usize)> {
+        let found = self.whole()?.find(value)?;
+        Some((found.start(), found.end()))
     }
 
     /// Whether it may be asked of that value: if not, it would take too long.
     pub fn is_bounded(&self, value: &str) -> bool {
-        self.places.saturating_mul(value.len() as u64) <= MAX_WORK
+        self.0.places.saturating_mul(value.len() as u64) <= MAX_WORK
     }
 
     /// Whether it matches a part of the value; of a value for which it is not bounded it is not
     /// asked.
     pub fn is_match(&self, value: &str) -> bool {
-        self.is_bounded(value) && self.trimmed().is_match(value)
+        self.is_bounded(value) && self.trimmed().is_some_and(|regex| regex.is_match(value))
     }
 
-    fn trimmed(&self) -> &regex::Regex {
-        self.trimmed.get_or_init(|| {
-            let hir = parse(self.regex.as_str());
+    fn whole(&self) -> Option<&regex::Regex> {
+        // What is larger was compiled at once, so that this cannot fail.
+        let compiled = || compile(self.source(), usize::MAX).ok();
+        self.0.whole.get_or_init(compiled).as_ref()
+    }
+
+    fn trimmed(&self) -> Option<&regex::Regex> {
+        let compiled = || {
+            let hir = parse(self.source());
             let shorter = hir.and_then(|hir| Some(trim::both_ends(&hir)).filter(|it| *it != hir));
-            let shorter = shorter.and_then(|hir| compile(&hir.to_string()).ok());
-            shorter.unwrap_or_else(|| self.regex.clone())
-        })
+            let shorter = shorter.and_then(|hir| compile(&hir.to_string(), MAX_SIZE).ok());
+            shorter.or_else(|| self.whole().cloned())
+        };
+        self.0.trimmed.get_or_init(compiled).as_ref()
     }
 }
 
-fn compile(source: &str) -> Result<regex::Regex, regex::Error> {
+fn compile(source: &str, size: usize) -> Result<regex::Regex, regex::Error> {
     regex::RegexBuilder::new(source)
-        .size_limit(MAX_SIZE)
+        .size_limit(size)
         .nest_limit(MAX_DEPTH)
         .build()
 }
@@ -104,7 +132,7 @@ pub fn why(error: &regex::Error) -> String {
 
 impl PartialEq for Expression {
     fn eq(&self, other: &Self) -> bool {
-        self.regex.as_str() == other.regex.as_str()
+        self.source() == other.source()
     }
 }
 
@@ -112,7 +140,7 @@ impl Eq for Expression {}
 
 impl Hash for Expression {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.regex.as_str().hash(state);
+        self.source().hash(state);
     }
 }
 

@@ -1,12 +1,12 @@
 //! All of a rule but its detection: title, id, level, log source, tags. Says of documents that are
 //! no rules what they are.
 
-use serde_json::{Map, Value as Json};
+use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 use super::detection::Unusable;
 use super::nearest;
-use super::yaml::{Node, Value};
+use super::yaml::{Entry, Node, Value};
 use crate::alert::Level;
 use crate::taxonomy::LogSource;
 
@@ -35,18 +35,20 @@ pub struct Header {
 impl Header {
     /// SHA-256 of everything about the rule that a finding depends on.
     pub fn hash(&self, id: &str, detection: &str) -> [u8; 32] {
-        let part = |part: &Option<Box<str>>| part.as_deref().unwrap_or_default().to_owned();
-        let said = Json::from(vec![
-            id.to_owned(),
-            self.title.clone(),
-            self.level.to_string(),
-            part(&self.log_source.product),
-            part(&self.log_source.category),
-            part(&self.log_source.service),
-            self.techniques.join(" "),
-            detection.to_owned(),
-        ]);
-        Sha256::digest(said.to_string().as_bytes()).into()
+        let source = &self.log_source;
+        let said = [
+            id,
+            &self.title,
+            self.level.as_str(),
+            source.product.as_deref().unwrap_or_default(),
+            source.category.as_deref().unwrap_or_default(),
+            source.service.as_deref().unwrap_or_default(),
+            &self.techniques.join(" "),
+            detection,
+        ];
+        // Text can always be written as JSON.
+        let said = serde_json::to_string(&said).unwrap_or_default();
+        Sha256::digest(said.as_bytes()).into()
     }
 }
 
@@ -170,54 +172,40 @@ fn techniques(node: &Node) -> Vec<String> {
 
 /// A part of a rule as JSON, in its own order: every scalar a string or null.
 pub fn as_written(node: &Node) -> String {
-    fn write(node: &Node, out: &mut String) {
-        match &node.value {
-            Value::List(items) => {
-                out.push('[');
-                for (number, item) in items.iter().enumerate() {
-                    out.push_str(if number > 0 { "," } else { "" });
-                    write(item, out);
-                }
-                out.push(']');
-            }
-            Value::Map(entries) => {
-                out.push('{');
-                for (number, entry) in entries.iter().enumerate() {
-                    out.push_str(if number > 0 { "," } else { "" });
-                    text(&entry.key, out);
-                    out.push(':');
-                    write(&entry.value, out);
-                }
-                out.push('}');
-            }
-            _ => match node.scalar() {
-                Some(scalar) => text(scalar, out),
-                None => out.push_str("null"),
-            },
-        }
-    }
-    fn text(text: &str, out: &mut String) {
-        // Text can always be written as JSON.
-        out.push_str(&serde_json::to_string(text).unwrap_or_default());
-    }
-    let mut out = String::new();
-    write(node, &mut out);
-    out
+    json(node, false)
 }
 
 /// A part of a rule as JSON: every scalar a string or null, keys sorted. Equal texts ask the same.
 pub fn canonical(node: &Node) -> String {
-    fn json(node: &Node) -> Json {
-        match &node.value {
-            Value::List(items) => items.iter().map(json).collect(),
+    json(node, true)
+}
+
+fn json(node: &Node, is_sorted: bool) -> String {
+    // Text, lists and maps can always be written as JSON.
+    serde_json::to_string(&Written { node, is_sorted }).unwrap_or_default()
+}
+
+/// A node, to be written as JSON.
+struct Written<'n> {
+    node: &'n Node,
+    is_sorted: bool,
+}
+
+impl Serialize for Written<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let is_sorted = self.is_sorted;
+        let written = |node| Written { node, is_sorted };
+        match &self.node.value {
+            Value::List(items) => serializer.collect_seq(items.iter().map(written)),
             Value::Map(entries) => {
-                let mut entries: Vec<_> = entries.iter().collect();
-                entries.sort_by(|a, b| a.key.cmp(&b.key));
-                let pairs = entries.iter().map(|e| (e.key.clone(), json(&e.value)));
-                Json::Object(pairs.collect::<Map<_, _>>())
+                let mut entries: Vec<&Entry> = entries.iter().collect();
+                if is_sorted {
+                    entries.sort_by(|a, b| a.key.cmp(&b.key));
+                }
+                let pairs = entries.iter().map(|e| (&e.key, written(&e.value)));
+                serializer.collect_map(pairs)
             }
-            _ => node.scalar().map_or(Json::Null, Json::from),
+            _ => self.node.scalar().serialize(serializer),
         }
     }
-    json(node).to_string()
 }

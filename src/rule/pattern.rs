@@ -68,28 +68,36 @@ pub fn unfold(original: &str, start: usize, len: usize) -> (usize, usize) {
 /// before them; `\\` is one backslash, and so is one before any other character.
 pub fn tokens(value: &str) -> Vec<Token> {
     let mut out: Vec<Token> = Vec::new();
-    let mut chars = value.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' => push_char(
-                &mut out,
-                chars
-                    .next_if(|next| matches!(next, '*' | '?' | '\\'))
-                    .unwrap_or('\\'),
-            ),
-            '*' => push_many(&mut out),
-            '?' => out.push(Token::One),
-            c => push_char(&mut out, c),
+    let mut rest = value;
+    while let Some(at) = rest.find(['\\', '*', '?']) {
+        let (before, special) = rest.split_at(at);
+        push_text(&mut out, before);
+        let behind = special.get(1..).unwrap_or_default();
+        rest = behind;
+        if special.starts_with('*') {
+            push_many(&mut out);
+        } else if special.starts_with('?') {
+            out.push(Token::One);
+        } else if behind.starts_with(['*', '?', '\\']) {
+            let (escaped, behind) = behind.split_at(1);
+            push_text(&mut out, escaped);
+            rest = behind;
+        } else {
+            push_text(&mut out, "\\");
         }
     }
+    push_text(&mut out, rest);
     out
 }
 
-fn push_char(out: &mut Vec<Token>, c: char) {
+fn push_text(out: &mut Vec<Token>, more: &str) {
+    if more.is_empty() {
+        return;
+    }
     if let Some(Token::Text(text)) = out.last_mut() {
-        text.push(c);
+        text.push_str(more);
     } else {
-        out.push(Token::Text(c.into()));
+        out.push(Token::Text(more.into()));
     }
 }
 
@@ -359,6 +367,32 @@ mod tests {
 
     fn fits(pattern: &str, text: &str) -> bool {
         matches(&tokens(pattern), text)
+    }
+
+    /// One character after the other.
+    fn by_characters(value: &str) -> Vec<Token> {
+        let mut out: Vec<Token> = Vec::new();
+        let mut chars = value.chars().peekable();
+        while let Some(c) = chars.next() {
+            match (c, chars.peek()) {
+                ('\\', Some(next @ ('*' | '?' | '\\'))) => {
+                    push_text(&mut out, &next.to_string());
+                    chars.next();
+                }
+                ('*', _) if out.last() == Some(&Token::Many) => {}
+                ('*', _) => out.push(Token::Many),
+                ('?', _) => out.push(Token::One),
+                _ => push_text(&mut out, &c.to_string()),
+            }
+        }
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn values_are_read_as_one_character_after_the_other(value in "[ab\u{e9}*?\\\\]{0,12}") {
+            prop_assert_eq!(tokens(&value), by_characters(&value));
+        }
     }
 
     #[test]

@@ -350,8 +350,8 @@ impl Predicate {
                 })
             }
             Self::Regex(expression) => {
-                let found = expression.regex().find(value)?;
-                Some((found.start(), found.len()))
+                let (start, end) = expression.find(value)?;
+                Some((start, end - start))
             }
             _ => None,
         }

@@ -2,6 +2,7 @@
 //! in size, depth and alias expansion, since anyone may have written the file; a key that stands
 //! twice is an error. Never reads files and knows nothing of Sigma.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
@@ -12,6 +13,8 @@ pub const MAX_TEXT: usize = 1024 * 1024;
 const MAX_DEPTH: usize = 64;
 /// The most that one text may grow to, aliases expanded: one for each value and each byte of text.
 const MAX_WEIGHT: usize = 4 * MAX_TEXT;
+/// A map with so many entries does not look at each of them for a key that stands twice.
+const MANY: usize = 16;
 
 /// A value and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -160,6 +163,7 @@ enum Partial {
     List(Vec<Node>),
     Map {
         entries: Vec<Entry>,
+        /// The keys of all entries, once there are [`MANY`].
         keys: HashSet<String>,
         /// The key whose value comes next.
         key: Option<(String, usize)>,
@@ -202,10 +206,10 @@ impl Builder {
     fn step(&mut self, event: Event<'_>, line: usize) -> Result<(), String> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                if self.is_key(&text, style, line)? {
-                    return Ok(());
+                if self.expects_key() {
+                    return self.key(text, style, line);
                 }
-                let value = typed(&text, style, tag.as_deref());
+                let value = typed(text, style, tag.as_deref());
                 self.place(Node { line, value }, anchor)
             }
             Event::SequenceStart(anchor, _) => self.begin(line, anchor, Partial::List(Vec::new())),
@@ -251,34 +255,40 @@ impl Builder {
         }
     }
 
-    /// Takes a scalar as the key that is expected next, if one is.
-    fn is_key(&mut self, text: &str, style: ScalarStyle, line: usize) -> Result<bool, String> {
-        let Some(Partial::Map { keys, key, .. }) = self.open.last_mut().map(|open| &mut open.value)
-        else {
-            return Ok(false);
+    fn expects_key(&self) -> bool {
+        let open = self.open.last().map(|open| &open.value);
+        matches!(open, Some(Partial::Map { key: None, .. }))
+    }
+
+    /// Takes a scalar as the key that is expected next.
+    fn key(&mut self, text: Cow<'_, str>, style: ScalarStyle, line: usize) -> Result<(), String> {
+        let open = self.open.last_mut().map(|open| &mut open.value);
+        let Some(Partial::Map { entries, keys, key }) = open else {
+            return Ok(());
         };
-        if key.is_some() {
-            return Ok(false);
-        }
         if text == "<<" && style == ScalarStyle::Plain {
             return Err("merge keys (`<<`) are not read: write the keys out".into());
         }
-        if !keys.insert(text.to_owned()) {
+        let is_new = if entries.len() < MANY {
+            !entries.iter().any(|entry| entry.key == text)
+        } else {
+            if keys.is_empty() {
+                keys.extend(entries.iter().map(|entry| entry.key.clone()));
+            }
+            keys.insert(text.to_string())
+        };
+        if !is_new {
             return Err(format!("the key `{text}` stands twice in the same map"));
         }
-        *key = Some((text.to_owned(), line));
-        Ok(true)
+        *key = Some((text.into_owned(), line));
+        Ok(())
     }
 
     fn begin(&mut self, line: usize, anchor: usize, value: Partial) -> Result<(), String> {
         if self.open.len() >= MAX_DEPTH {
             return Err(format!("nested deeper than {MAX_DEPTH} levels"));
         }
-        if let Some(Open {
-            value: Partial::Map { key: None, .. },
-            ..
-        }) = self.open.last()
-        {
+        if self.expects_key() {
             return Err("a key of a map must be text".into());
         }
         self.open.push(Open {
@@ -328,17 +338,17 @@ impl Builder {
     }
 }
 
-fn typed(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Value {
+fn typed(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>) -> Value {
     let is_text = tag.is_some_and(|tag| tag.is_yaml_core_schema() && tag.suffix == "str");
     if style != ScalarStyle::Plain || is_text {
-        return Value::Text(text.into());
+        return Value::Text(text.into_owned());
     }
-    match text {
+    match &*text {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,
         "true" | "True" | "TRUE" => Value::Bool(true),
         "false" | "False" | "FALSE" => Value::Bool(false),
-        _ if is_decimal(text) => Value::Number(text.into()),
-        _ => Value::Text(text.into()),
+        _ if is_decimal(&text) => Value::Number(text.into_owned()),
+        _ => Value::Text(text.into_owned()),
     }
 }
 

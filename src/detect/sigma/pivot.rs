@@ -194,7 +194,7 @@ fn of_atom(atom: &Atom) -> Option<Clause> {
     let needles = match &atom.predicate {
         Predicate::Text { how, text, .. } => vec![(*how, fold(text))],
         Predicate::Wildcard { tokens, .. } => vec![of_wildcard(tokens)?],
-        Predicate::Regex(expression) => of_regex(expression.regex().as_str())?
+        Predicate::Regex(expression) => of_regex(expression.source())?
             .into_iter()
             .map(|text| (How::Contains, text))
             .collect(),
