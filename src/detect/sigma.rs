@@ -18,6 +18,7 @@ mod routes;
 mod scratch;
 mod second;
 mod seen;
+mod text;
 mod walk;
 mod words;
 
@@ -88,7 +89,7 @@ impl SigmaDetector {
             routes: Routes::new(Arc::clone(&rules)),
             programs: rules.rules.iter().map(|_| OnceLock::new()).collect(),
             second: Second::new(rules.rules.len()),
-            finders: finders(&rules.atoms),
+            finders: finders(rules.atoms.len()),
             rules,
         };
         Self::sharing(Arc::new(shared))

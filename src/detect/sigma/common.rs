@@ -94,7 +94,7 @@ fn digest(gram: &[u8]) -> usize {
 }
 
 /// Roughly how frequent a byte is in command lines, paths and scripts.
-fn letter(byte: u8) -> u32 {
+pub(super) fn letter(byte: u8) -> u32 {
     match byte {
         b'e' | b' ' | b's' | b't' | b'i' | b'\\' | b'n' | b'o' | b'r' | b'a' => 8,
         b'.' | b'm' | b'd' | b'l' | b'c' | b'w' | b'p' | b'x' | b'-' | b'u' => 5,

@@ -131,7 +131,7 @@ impl Explainer {
             names: numbers.map(|n| fields.name(FieldId(n)).into()).collect(),
             reader: Reader::new(&fields),
             slots: Slots::default(),
-            scratch: Scratch::new(fields.len(), finders(&outline.atoms), 0),
+            scratch: Scratch::new(fields.len(), finders(outline.atoms.len()), 0),
             outline,
         })
     }

@@ -6,6 +6,7 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use rustc_hash::FxHashMap;
 
 use super::scratch::{Asked, Scratch};
+use super::text::Text;
 use crate::rule::Rule;
 use crate::rule::predicate::{Atom, AtomId, How, Predicate};
 use crate::rule::tree::Tree;
@@ -18,12 +19,14 @@ const MANY: usize = 4;
 #[derive(Debug)]
 pub(super) enum Program {
     Atom(AtomId),
+    /// The same as an atom.
+    Text(Text),
     /// All of the parts, of which so many of the first ask no regular expression.
-    All(Box<[Program]>, usize),
+    All(Box<[Program]>, u32),
     Any(Box<[Program]>),
     Not(Box<Program>),
     /// One of those texts stands in the field.
-    Texts(Texts),
+    Texts(Box<Texts>),
 }
 
 /// Texts, folded, of which one must stand in the field.
@@ -65,7 +68,11 @@ impl Program {
             parts.collect::<Vec<Self>>()
         };
         match tree {
-            Tree::Atom(id) => Self::Atom(*id),
+            Tree::Atom(id) => {
+                let atom = atoms.get(id.index());
+                let text = atom.and_then(|atom| Text::of(*id, atom));
+                text.map_or(Self::Atom(*id), Self::Text)
+            }
             Tree::All(parts) => {
                 let mut flat = Vec::with_capacity(parts.len());
                 for part in each(parts) {
@@ -76,7 +83,7 @@ impl Program {
                 }
                 let parts = cheapest_first(flat, atoms);
                 let plain = parts.iter().take_while(|part| !part.has_regex(atoms));
-                let plain = plain.count();
+                let plain = u32::try_from(plain.count()).unwrap_or(u32::MAX);
                 Self::All(parts, plain)
             }
             Tree::Any(parts) => Self::any(parts, rule, atoms),
@@ -116,7 +123,7 @@ impl Program {
             {
                 Some(texts) => {
                     done.push((field, how));
-                    nodes.push(Self::Texts(texts));
+                    nodes.push(Self::Texts(Box::new(texts)));
                 }
                 None => nodes.push(Self::of(part, rule, atoms)),
             }
@@ -134,19 +141,21 @@ impl Program {
                 parts.iter().any(|part| part.has_regex(atoms))
             }
             Self::Not(inner) => inner.has_regex(atoms),
-            Self::Texts(_) => false,
+            Self::Text(_) | Self::Texts(_) => false,
         }
     }
 
     /// Roughly how long it takes to ask.
     fn cost(&self, atoms: &[Atom]) -> u32 {
+        let of_text = |how| if how == How::Contains { 8 } else { 1 };
         match self {
             Self::Atom(id) => match atoms.get(id.index()).map(|atom| &atom.predicate) {
                 Some(Predicate::Exists | Predicate::Null) => 0,
                 Some(Predicate::Regex(_)) => 64,
-                Some(Predicate::Text { how, .. }) if *how != How::Contains => 1,
+                Some(Predicate::Text { how, .. }) => of_text(*how),
                 _ => 8,
             },
+            Self::Text(text) => of_text(text.how),
             Self::All(parts, _) | Self::Any(parts) => {
                 parts.iter().map(|part| part.cost(atoms)).sum::<u32>()
             }
@@ -162,6 +171,7 @@ impl Program {
     pub(super) fn holds(&self, scratch: &mut Scratch, asked: Asked<'_>, event: &Event<'_>) -> bool {
         match self {
             Self::Atom(id) => scratch.answer(asked.atoms, event, *id),
+            Self::Text(text) => text.stands(scratch, event),
             Self::All(parts, _) => parts.iter().all(|part| part.holds(scratch, asked, event)),
             Self::Any(parts) => parts.iter().any(|part| part.holds(scratch, asked, event)),
             Self::Not(inner) => !inner.holds(scratch, asked, event),
@@ -196,7 +206,7 @@ impl Program {
         let Some((at, _)) = rest.find(|(_, part)| fails(part)) else {
             return true;
         };
-        if at < *plain {
+        if at < *plain as usize {
             scratch.failing[number as usize] = u16::try_from(at).unwrap_or(0);
         }
         false
@@ -211,21 +221,8 @@ impl Program {
                     .for_each(|part| part.answer_many(scratch, event));
             }
             Self::Not(inner) => inner.answer_many(scratch, event),
-            Self::Texts(Texts {
-                field,
-                parts: Parts::Many(automaton),
-                atoms,
-            }) => {
-                let mut holding = Vec::new();
-                let (first, count) = scratch.folded(event, Some(*field));
-                for number in first..first + count {
-                    let found = automaton.find_overlapping_iter(scratch.value(number));
-                    holding.extend(found.filter_map(|text| atoms.get(text.pattern().as_usize())));
-                }
-                scratch.answered(atoms, false);
-                scratch.answered(holding, true);
-            }
-            Self::Texts(_) | Self::Atom(_) => {}
+            Self::Texts(texts) => texts.answer_each(scratch, event),
+            Self::Text(_) | Self::Atom(_) => {}
         }
     }
 
@@ -256,6 +253,9 @@ impl Program {
                         || other.is_some_and(|field| new.contains(&field))
                 });
                 asks_new || self.holds(scratch, asked, event) == wanted
+            }
+            Self::Text(Text { field, .. }) => {
+                new.contains(field) || self.holds(scratch, asked, event) == wanted
             }
             Self::Texts(texts) => {
                 new.contains(&texts.field) || self.holds(scratch, asked, event) == wanted
@@ -297,6 +297,21 @@ impl Texts {
             parts,
             atoms,
         })
+    }
+
+    /// Answers what each of many asks.
+    fn answer_each(&self, scratch: &mut Scratch, event: &Event<'_>) {
+        let Parts::Many(automaton) = &self.parts else {
+            return;
+        };
+        let mut holding = Vec::new();
+        let (first, count) = scratch.folded(event, Some(self.field));
+        for number in first..first + count {
+            let found = automaton.find_overlapping_iter(scratch.value(number));
+            holding.extend(found.filter_map(|text| self.atoms.get(text.pattern().as_usize())));
+        }
+        scratch.answered(&self.atoms, false);
+        scratch.answered(holding, true);
     }
 
     fn stand_in(&self, value: &str) -> bool {

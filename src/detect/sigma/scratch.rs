@@ -2,7 +2,7 @@
 //! values, the answers to the questions that were asked already, and the rules that are woken.
 //! Everything is stamped with the event's number, so that nothing has to be cleared.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use memchr::memmem::Finder;
 
@@ -22,19 +22,11 @@ pub(super) struct Asked<'a> {
 }
 
 /// For each atom that looks for a text anywhere, what looks for it: made once, for all threads.
-pub(super) type Finders = Arc<[Option<Finder<'static>>]>;
+pub(super) type Finders = Arc<[OnceLock<Box<Finder<'static>>>]>;
 
-/// The finders of those atoms.
-pub(super) fn finders(atoms: &[Atom]) -> Finders {
-    let finder = |atom: &Atom| match &atom.predicate {
-        Predicate::Text {
-            how: How::Contains,
-            text,
-            ..
-        } => Some(Finder::new(text.as_bytes()).into_owned()),
-        _ => None,
-    };
-    atoms.iter().map(finder).collect()
+/// Those of that many atoms.
+pub(super) fn finders(atoms: usize) -> Finders {
+    (0..atoms).map(|_| OnceLock::new()).collect()
 }
 
 /// The number of the last event before everything is cleared after all: twice it fits too.
@@ -48,6 +40,17 @@ pub(super) struct Part {
 }
 
 impl Part {
+    /// As a number.
+    pub(super) fn bits(self) -> u32 {
+        u16::from_le_bytes([self.one, self.all]).into()
+    }
+
+    /// What such a number stands for.
+    pub(super) fn of_bits(bits: u32) -> Self {
+        let [one, all, ..] = bits.to_le_bytes();
+        Self { one, all }
+    }
+
     /// The only one.
     const WHOLE: Self = Self { one: 1, all: 1 };
 
@@ -158,6 +161,12 @@ impl Scratch {
             .get(number)
             .and_then(|(start, end)| self.lower.get(*start..*end))
             .unwrap_or_default()
+    }
+
+    /// What looks for the text of that atom anywhere.
+    pub(super) fn finder(&self, id: AtomId, text: &str) -> Option<&Finder<'static>> {
+        let finder = self.finders.get(id.index())?;
+        Some(finder.get_or_init(|| Box::new(Finder::new(text.as_bytes()).into_owned())))
     }
 
     /// A part of what wakes a rule was found.
@@ -272,9 +281,13 @@ impl Scratch {
             ) => {
                 let (first, count) = self.folded(event, field);
                 let mut values = (first..first + count).map(|number| self.value(number));
-                return match self.finders.get(id.index()) {
-                    Some(Some(finder)) => values.any(|v| finder.find(v.as_bytes()).is_some()),
-                    _ => values.any(|value| how.holds(value, text)),
+                let finder = match how {
+                    How::Contains => self.finder(id, text),
+                    _ => None,
+                };
+                return match finder {
+                    Some(finder) => values.any(|v| finder.find(v.as_bytes()).is_some()),
+                    None => values.any(|value| how.holds(value, text)),
                 };
             }
             (

@@ -1,5 +1,5 @@
 //! What was found when the same was seen last: events of Windows say the same things again and
-//! again, and need be judged once. Bounded. All that the answer depends on is told apart by 128 bits
+//! again, and need be judged once. Bounded. All that the answer depends on is told apart by 127 bits
 //! of a hash whose key is drawn anew by each process, so that nobody who writes events can look for
 //! two that it takes for one.
 
@@ -31,7 +31,9 @@ static KEY: LazyLock<[u64; 4]> = LazyLock::new(|| {
 /// What one thread has seen, and what each stands for.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seen<T> {
-    slots: Vec<Slot<T>>,
+    /// The hashes of what was said, apart from what it stands for: what is new looks at these alone.
+    hashes: Vec<Hash>,
+    told: Vec<T>,
     /// What is looked for.
     said: Vec<u8>,
     /// How often what is put to an index was known.
@@ -61,12 +63,13 @@ impl Use {
     }
 }
 
-/// The hash of what was said, and what it stands for.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Slot<T> {
-    /// `None`: nothing is kept here.
-    hash: Option<[u64; 2]>,
-    pub(super) told: T,
+/// What was said; zeros: nothing.
+type Hash = [u64; 2];
+
+/// Where something is kept.
+pub(super) struct Slot<'a, T> {
+    hash: &'a mut Hash,
+    pub(super) told: &'a mut T,
 }
 
 /// What is known of what an event says.
@@ -74,7 +77,7 @@ pub(super) enum Known<'a, T> {
     /// This.
     Told(&'a mut T),
     /// Nothing; what is found is to be put here, over what something else stood for.
-    Nothing(&'a mut Slot<T>),
+    Nothing(Slot<'a, T>),
     /// Nothing, and it is not kept: it is too long, or too few like it come again.
     Unkept,
 }
@@ -126,29 +129,33 @@ impl<T: Default> Seen<T> {
         if self.said.len() > MAX_SAID {
             return Known::Unkept;
         }
-        if self.slots.is_empty() {
-            self.slots.resize_with(SLOTS, Slot::default);
+        if self.hashes.is_empty() {
+            self.hashes.resize(SLOTS, Hash::default());
+            self.told.resize_with(SLOTS, T::default);
         }
-        let hash = HighwayHasher::new(Key(*KEY)).hash128(&self.said);
-        match self.slots.get_mut(hash[0] as usize % SLOTS) {
-            Some(slot) if slot.hash == Some(hash) => {
+        let mut hash = HighwayHasher::new(Key(*KEY)).hash128(&self.said);
+        // None is all zeros.
+        hash[1] |= 1;
+        let place = hash[0] as usize % SLOTS;
+        match (self.hashes.get_mut(place), self.told.get_mut(place)) {
+            (Some(kept), Some(told)) if *kept == hash => {
                 if let Some(of_index) = self.uses.get_mut(self.using) {
                     of_index.known += 1;
                 }
-                Known::Told(&mut slot.told)
+                Known::Told(told)
             }
-            Some(slot) => {
-                slot.hash = Some(hash);
-                Known::Nothing(slot)
+            (Some(kept), Some(told)) => {
+                *kept = hash;
+                Known::Nothing(Slot { hash: kept, told })
             }
-            None => Known::Unkept,
+            _ => Known::Unkept,
         }
     }
 }
 
-impl<T> Slot<T> {
+impl<T> Slot<'_, T> {
     /// What was said stands for nothing.
     pub(super) fn forget(&mut self) {
-        self.hash = None;
+        *self.hash = Hash::default();
     }
 }

@@ -20,14 +20,59 @@ const MAX_TOLD: usize = 64;
 /// What is known of events that say the same in all the fields of [`Group::asked`].
 #[derive(Clone, Debug, Default)]
 pub(super) struct Told {
-    /// The rules of the group that hold.
-    hits: Vec<u32>,
-    /// What these fields found of what wakes [`Fresh`] rules.
-    woken: Vec<(u32, Part)>,
-    /// Fresh rules that did not hold when they were asked, and whether they never can.
-    asked: Vec<(u32, bool)>,
     /// Unlike that of any other.
     number: u64,
+    /// Three lists in one, so that they stand together: the rules of the group that hold; what these
+    /// fields found of what wakes [`Fresh`] rules, each with its part; fresh rules that did not hold
+    /// when they were asked, each doubled, plus one if it never can.
+    lists: Vec<u32>,
+    /// Where the first and the second end.
+    hits: u32,
+    woken: u32,
+}
+
+impl Told {
+    /// Forgets what it was. No rule was asked yet.
+    fn begin(&mut self, number: u64, hits: &[u32], woken: &[(u32, Part)]) {
+        self.number = number;
+        self.lists.clear();
+        self.lists.extend_from_slice(hits);
+        self.hits = self.lists.len() as u32;
+        let woken = woken.iter().flat_map(|(rule, part)| [*rule, part.bits()]);
+        self.lists.extend(woken);
+        self.woken = self.lists.len() as u32;
+    }
+
+    fn hits(&self) -> &[u32] {
+        self.lists.get(..self.hits as usize).unwrap_or_default()
+    }
+
+    fn woken(&self) -> impl Iterator<Item = (u32, Part)> {
+        let range = self.hits as usize..self.woken as usize;
+        let pairs = self.lists.get(range).unwrap_or_default().as_chunks().0;
+        pairs
+            .iter()
+            .map(|[rule, bits]| (*rule, Part::of_bits(*bits)))
+    }
+
+    fn asked(&self) -> &[u32] {
+        self.lists.get(self.woken as usize..).unwrap_or_default()
+    }
+
+    /// Whether the rule never can hold, if it was asked.
+    fn never_holds(&self, rule: u32) -> Option<bool> {
+        let known = self.asked().iter().find(|known| **known >> 1 == rule);
+        known.map(|known| known & 1 == 1)
+    }
+
+    /// Whether more rules that did not hold are kept.
+    fn has_room(&self) -> bool {
+        self.asked().len() < MAX_TOLD
+    }
+
+    fn did_not_hold(&mut self, rule: u32, never: bool) {
+        self.lists.push(rule << 1 | u32::from(never));
+    }
 }
 
 /// Is told which rules are asked. `()` is what judges with: it costs nothing.
@@ -96,7 +141,7 @@ impl<'a, M: Meter> Walk<'a, M> {
             .steady
             .event(group.number, 0, &group.asked, self.event);
         if let Known::Told(told) = known {
-            self.hits.extend(&told.hits);
+            self.hits.extend_from_slice(told.hits());
             // Rules are fresh for what is new.
             if !fresh.new.is_empty() {
                 self.beside(told, group.number, fresh, &mut memory.fresh);
@@ -106,7 +151,7 @@ impl<'a, M: Meter> Walk<'a, M> {
         let over = self.group(group, lessons, pace);
         let of_group = self.scratch.parts.len();
         fresh.steady.wake(self.event, self.scratch);
-        let Known::Nothing(slot) = known else {
+        let Known::Nothing(mut slot) = known else {
             self.fresh(fresh, None);
             return over;
         };
@@ -115,13 +160,8 @@ impl<'a, M: Meter> Walk<'a, M> {
             slot.forget();
         }
         memory.numbers += 1;
-        let told = &mut slot.told;
-        told.number = memory.numbers;
-        told.hits.clone_from(self.hits);
-        told.woken.clear();
-        told.woken.extend_from_slice(woken);
-        told.asked.clear();
-        self.fresh(fresh, Some(&mut told.asked));
+        slot.told.begin(memory.numbers, self.hits, woken);
+        self.fresh(fresh, Some(slot.told));
         over
     }
 
@@ -133,12 +173,12 @@ impl<'a, M: Meter> Walk<'a, M> {
             self.hits.extend(&*hits);
             return;
         }
-        for (rule, part) in &told.woken {
-            self.scratch.wake(*rule, *part);
+        for (rule, part) in told.woken() {
+            self.scratch.wake(rule, part);
         }
-        self.fresh(fresh, Some(&mut told.asked));
-        if let Known::Nothing(slot) = known {
-            let hits = self.hits.get(told.hits.len()..).unwrap_or_default();
+        self.fresh(fresh, Some(told));
+        if let Known::Nothing(mut slot) = known {
+            let hits = self.hits.get(told.hits().len()..).unwrap_or_default();
             if hits.len() > MAX_TOLD {
                 slot.forget();
             }
@@ -179,14 +219,11 @@ impl<'a, M: Meter> Walk<'a, M> {
 
     /// Adds those of the fresh rules that hold, once what the steady fields wake is woken. `before`:
     /// which of them were asked before, of events that said the same in these.
-    fn fresh(&mut self, fresh: &Fresh, mut before: Option<&mut Vec<(u32, bool)>>) {
+    fn fresh(&mut self, fresh: &Fresh, mut before: Option<&mut Told>) {
         fresh.index.wake(self.event, self.scratch);
         let candidates = self.scratch.take_candidates();
         for number in &candidates {
-            let known = before.as_ref().and_then(|before| {
-                let known = before.iter().find(|(rule, _)| rule == number);
-                known.map(|(_, never)| *never)
-            });
+            let known = before.as_ref().and_then(|told| told.never_holds(*number));
             if known == Some(true) {
                 continue;
             }
@@ -196,11 +233,10 @@ impl<'a, M: Meter> Walk<'a, M> {
             if self.holds(*number, program, asked) {
                 self.hits.push(*number);
             } else if known.is_none()
-                && let Some(before) = &mut before
-                && before.len() < MAX_TOLD
+                && let Some(before) = before.as_mut().filter(|told| told.has_room())
             {
                 let may = program.could(true, &fresh.new, self.scratch, asked, self.event);
-                before.push((*number, !may));
+                before.did_not_hold(*number, !may);
             }
         }
         self.scratch.give_back(candidates);
