@@ -75,21 +75,33 @@ pub(crate) fn escaped(text: &str) -> String {
     out
 }
 
-/// Whether a JSON string with escapes is ASCII and stands there as [`escape_into`] writes what it
-/// means, but for line ends and the like.
-pub(super) fn is_usual(raw: &str) -> bool {
+/// How far a JSON string with escapes is ASCII and stands there as [`escape_into`] writes what it
+/// means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Usual {
+    No,
+    /// All but line ends and tabs, of which it has some.
+    ButForLines,
+    Wholly,
+}
+
+/// How far that is so of this one.
+pub(super) fn usual(raw: &str) -> Usual {
     // Whether what stands before the block makes its first byte part of an escape.
     let mut is_open = false;
+    let mut has_lines = false;
     for block in bytes::blocks(raw.as_bytes()) {
         let mut slashes = block.marks(b'\\');
         if slashes == 0 && !is_open {
             continue;
         }
-        let escapes = [b'"', b'n', b'r', b't'].map(|byte| block.marks(byte));
-        let escapes = escapes.into_iter().fold(slashes, |all, byte| all | byte);
+        let lines = [b'n', b'r', b't'].map(|byte| block.marks(byte));
+        let lines = lines.into_iter().fold(0, |all, byte| all | byte);
+        let escapes = slashes | block.marks(b'"') | lines;
         if is_open && escapes & 1 == 0 {
-            return false;
+            return Usual::No;
         }
+        has_lines |= is_open && lines & 1 == 1;
         slashes &= !u32::from(is_open);
         is_open = false;
         while slashes != 0 {
@@ -97,13 +109,19 @@ pub(super) fn is_usual(raw: &str) -> bool {
             if next == WIDE as u32 {
                 is_open = true;
             } else if escapes >> next & 1 == 0 {
-                return false;
+                return Usual::No;
+            } else {
+                has_lines |= lines >> next & 1 == 1;
             }
             // What the backslash is before is no escape of its own.
             slashes &= !(0b11 << (next - 1));
         }
     }
-    !is_open && raw.is_ascii()
+    match !is_open && raw.is_ascii() {
+        true if has_lines => Usual::ButForLines,
+        true => Usual::Wholly,
+        false => Usual::No,
+    }
 }
 
 /// The code unit of the `\uXXXX` at that place.
@@ -123,8 +141,12 @@ mod tests {
             let mut text = String::new();
             let is_read = unescape(&raw, &mut text).is_some();
             let written = escaped(&text).replace('\n', r"\n").replace('\t', r"\t");
-            let is_so = is_read && written == raw && raw.is_ascii();
-            proptest::prop_assert_eq!(is_usual(&raw), is_so, "{}", raw);
+            let so = match is_read && written == raw && raw.is_ascii() {
+                true if text.contains(['\n', '\t']) => Usual::ButForLines,
+                true => Usual::Wholly,
+                false => Usual::No,
+            };
+            proptest::prop_assert_eq!(usual(&raw), so, "{}", raw);
         }
     }
 }

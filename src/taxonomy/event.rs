@@ -9,6 +9,7 @@ use std::cell::OnceCell;
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
+use super::escape::Usual;
 use super::read::Plan;
 use super::time::parse_time;
 use super::{FieldId, Route};
@@ -128,13 +129,18 @@ impl<'a> Event<'a> {
     }
 
     /// The values of a field as they stand in the source, if they are ASCII and stand there as
-    /// [`escape_into`](super::escape::escape_into) writes what they mean (but for line ends and the
-    /// like), and otherwise `None`. Cheaper than what they mean.
+    /// [`escape_into`](super::escape::escape_into) writes what they mean, if `but_for_lines` but for
+    /// line ends and tabs, and otherwise `None`. Cheaper than what they mean.
     pub(crate) fn usual_values(
         &self,
         field: FieldId,
+        but_for_lines: bool,
     ) -> impl Iterator<Item = Option<&'a str>> + use<'a> {
         let Self { source, slots, .. } = *self;
+        let least = match but_for_lines {
+            true => Usual::ButForLines,
+            false => Usual::Wholly,
+        };
         slots.texts(field).map(move |text| {
             let raw = slots.raw(source, text);
             let is_usual = match text.place() {
@@ -143,7 +149,8 @@ impl<'a> Event<'a> {
                     raw.is_ascii() && memchr::memchr2(b'\\', b'"', raw.as_bytes()).is_none()
                 }
                 Place::Late => {
-                    (slots.late.get(text.start())).is_some_and(|late| late.is_usual(source))
+                    let late = slots.late.get(text.start());
+                    late.is_some_and(|late| late.usual(source) >= least)
                 }
             };
             is_usual.then_some(raw)

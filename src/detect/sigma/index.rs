@@ -154,8 +154,8 @@ impl FieldIndex {
     fn wake(&self, event: &Event<'_>, scratch: &mut Scratch) {
         match (self.field, &self.words) {
             (Some(field), _) => {
-                for value in event.usual_values(field) {
-                    let Some(value) = value.filter(|_| self.grams.is_printed) else {
+                for value in event.usual_values(field, self.grams.is_printed) {
+                    let Some(value) = value else {
                         return self.wake_by_folded(event, scratch);
                     };
                     self.wake_by(value, scratch);

@@ -4,7 +4,7 @@
 use std::cell::{Cell, OnceCell, RefCell};
 
 use super::Kind;
-use crate::taxonomy::escape::{is_usual, unescape};
+use crate::taxonomy::escape::{Usual, unescape, usual};
 use crate::taxonomy::read::MAX_SOURCE;
 
 /// Where a value's text is, and its type: the first byte there (for [`Place::Late`] its number), its
@@ -65,7 +65,7 @@ pub(super) struct Late {
     start: u32,
     len: u32,
     text: OnceCell<String>,
-    is_usual: Cell<Option<bool>>,
+    usual: Cell<Option<Usual>>,
 }
 
 impl Late {
@@ -75,16 +75,16 @@ impl Late {
             start: u32::try_from(start).ok()?,
             len: u32::try_from(len).ok()?,
             text: OnceCell::new(),
-            is_usual: Cell::new(None),
+            usual: Cell::new(None),
         })
     }
 
-    /// See [`is_usual`].
-    pub(super) fn is_usual(&self, source: &str) -> bool {
-        self.is_usual.get().unwrap_or_else(|| {
-            let is_usual = is_usual(self.raw(source));
-            self.is_usual.set(Some(is_usual));
-            is_usual
+    /// See [`Usual`].
+    pub(super) fn usual(&self, source: &str) -> Usual {
+        self.usual.get().unwrap_or_else(|| {
+            let usual = usual(self.raw(source));
+            self.usual.set(Some(usual));
+            usual
         })
     }
 
