@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::Bench;
 
-const WORDS: [&str; 14] = [
+const WORDS: [&str; 16] = [
     "a",
     "ab",
     "B",
@@ -20,6 +20,8 @@ const WORDS: [&str; 14] = [
     "-a",
     "/b",
     "1",
+    "\n",
+    "\t",
     "",
 ];
 
@@ -105,6 +107,8 @@ fn rules() -> impl Strategy<Value = String> {
 fn value() -> impl Strategy<Value = Value> {
     prop_oneof![
         6 => text().prop_map(Value::from),
+        // So long that it is looked at many bytes at a time.
+        2 => (text(), text()).prop_map(|(a, b)| [a, ".".repeat(40), b].concat().into()),
         1 => prop::collection::vec(text(), 0..3).prop_map(Value::from),
         1 => Just(Value::Null),
         1 => (0..5).prop_map(Value::from),

@@ -51,6 +51,22 @@ condition: sel",
         ],
     ),
     (
+        "a_line_end_is_a_text",
+        "sel: {ParentCommandLine|contains: [\"\\n\", \"\\t/\"]}\ncondition: sel",
+        &[
+            (
+                r#"{"ParentCommandLine":"cmd /c a-long-option\nwhoami"}"#,
+                true,
+            ),
+            (
+                r#"{"ParentCommandLine":"cmd /c a-long-option\u000awhoami"}"#,
+                true,
+            ),
+            (r#"{"ParentCommandLine":"cmd\t\/c a-long-option"}"#, true),
+            (r#"{"ParentCommandLine":"cmd*/c a-long-option \\n"}"#, false),
+        ],
+    ),
+    (
         "not_needs_no_literal",
         "sel: {CommandLine|contains: notpad}\ncondition: not sel",
         &[
