@@ -416,6 +416,22 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_stands_twice_is_told_in_long_maps_too() {
+        let keys: Vec<String> = (0..2 * MANY)
+            .map(|number| format!("k{number}: x"))
+            .collect();
+        assert_eq!(one(&keys.join("\n")).entries().len(), 2 * MANY);
+        for first in [0, MANY - 1, MANY, 2 * MANY - 1] {
+            let (line, message) = error(&[&*keys.join("\n"), &keys[first]].join("\n"));
+            assert_eq!(
+                (line, message.contains("twice")),
+                (2 * MANY + 1, true),
+                "{first}"
+            );
+        }
+    }
+
+    #[test]
     fn several_documents_stand_alone() {
         let documents = parse("a: 1\n---\na: 1\na: 2\n---\nb: 2\n");
         assert!(documents[0].is_ok() && documents[2].is_ok());
