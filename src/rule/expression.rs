@@ -10,10 +10,10 @@ use std::sync::{Arc, OnceLock};
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::{Hir, HirKind};
 
-/// The largest program that a regular expression may become, in bytes.
+/// The largest program that a regular expression may become which is compiled at once, in bytes.
 const MAX_SIZE: usize = 4 * 1024 * 1024;
-/// What cannot become larger than that, by its syntax, which says several times too much, is compiled
-/// when it is asked first, whatever it becomes.
+/// What cannot become larger than that, told from its syntax, which says several times too much, is
+/// compiled when it is asked first.
 const MAX_LATER: u64 = 16 * 1024 * 1024;
 /// How deep it may nest.
 const MAX_DEPTH: u32 = 64;
@@ -61,10 +61,10 @@ impl Expression {
         &self.0.source
     }
 
-    /// Where it matches first in a value, from the first byte to the one behind the last.
+    /// Where it matches first in a value: first byte and length.
     pub fn find(&self, value: &str) -> Option<(usize, usize)> {
         let found = self.whole()?.find(value)?;
-        Some((found.start(), found.end()))
+        Some((found.start(), found.len()))
     }
 
     /// Whether it may be asked of that value: if not, it would take too long.

@@ -349,10 +349,7 @@ impl Predicate {
                     pattern::unfold(value, start, len)
                 })
             }
-            Self::Regex(expression) => {
-                let (start, end) = expression.find(value)?;
-                Some((start, end - start))
-            }
+            Self::Regex(expression) => expression.find(value),
             _ => None,
         }
     }

@@ -21,7 +21,8 @@ pub(super) struct Asked<'a> {
     pub(super) rule: &'a Rule,
 }
 
-/// For each atom that looks for a text anywhere, what looks for it: made once, for all threads.
+/// For each atom that looks for a text anywhere, what looks for it: made when it is asked first, for
+/// all threads.
 pub(super) type Finders = Arc<[OnceLock<Box<Finder<'static>>>]>;
 
 /// Those of that many atoms.
@@ -163,10 +164,13 @@ impl Scratch {
             .unwrap_or_default()
     }
 
-    /// What looks for the text of that atom anywhere.
-    pub(super) fn finder(&self, id: AtomId, text: &str) -> Option<&Finder<'static>> {
-        let finder = self.finders.get(id.index())?;
-        Some(finder.get_or_init(|| Box::new(Finder::new(text.as_bytes()).into_owned())))
+    /// Whether the text of that atom stands anywhere in a value.
+    pub(super) fn contains(&self, id: AtomId, text: &str, value: &str) -> bool {
+        let finder = || Box::new(Finder::new(text.as_bytes()).into_owned());
+        match self.finders.get(id.index()) {
+            Some(known) => known.get_or_init(finder).find(value.as_bytes()).is_some(),
+            None => How::Contains.holds(value, text),
+        }
     }
 
     /// A part of what wakes a rule was found.
@@ -281,13 +285,9 @@ impl Scratch {
             ) => {
                 let (first, count) = self.folded(event, field);
                 let mut values = (first..first + count).map(|number| self.value(number));
-                let finder = match how {
-                    How::Contains => self.finder(id, text),
-                    _ => None,
-                };
-                return match finder {
-                    Some(finder) => values.any(|v| finder.find(v.as_bytes()).is_some()),
-                    None => values.any(|value| how.holds(value, text)),
+                return match how {
+                    How::Contains => values.any(|value| self.contains(id, text, value)),
+                    _ => values.any(|value| how.holds(value, text)),
                 };
             }
             (

@@ -48,11 +48,8 @@ impl Text {
         (first..first + count).any(|number| {
             let value = scratch.value(number);
             match self.how {
-                How::Contains if !self.is_short(value) => {
-                    let finder = scratch.finder(self.atom, &self.text);
-                    finder.is_some_and(|finder| finder.find(value.as_bytes()).is_some())
-                }
-                How::Contains => self.is_in(value),
+                How::Contains if self.is_short(value) => self.is_in(value),
+                How::Contains => scratch.contains(self.atom, &self.text, value),
                 how => how.holds(value, &self.text),
             }
         })
