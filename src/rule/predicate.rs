@@ -332,7 +332,7 @@ impl Predicate {
                     How::Equals => return None,
                     How::StartsWith => 0,
                     How::EndsWith => seen.len().checked_sub(text.len())?,
-                    How::Contains => seen.find(&**text)?,
+                    How::Contains => memchr::memmem::find(seen.as_bytes(), text.as_bytes())?,
                 };
                 Some(if *cased {
                     (start, text.len())

@@ -28,6 +28,14 @@ impl Block {
         self.0.simd_eq(u8x16::splat(byte)).to_bitmask()
     }
 
+    /// How many of the first are decimal digits.
+    #[inline]
+    pub(super) fn digits(self) -> usize {
+        let above = self.0 - u8x16::splat(b'0');
+        let digits = above.min(u8x16::splat(9)).simd_eq(above).to_bitmask();
+        digits.trailing_ones() as usize
+    }
+
     /// A bit for each that is the same as there.
     #[inline]
     pub(super) fn same(self, other: Self) -> u32 {

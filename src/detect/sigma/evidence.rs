@@ -132,10 +132,10 @@ impl<'a> Walk<'a> {
             (Predicate::Reference { .. }, Some(field)) => {
                 (self.event.text(field).unwrap_or_default(), None)
             }
-            (predicate, field) => match self.scratch.find(self.event, field, predicate) {
-                Some((value, number)) => (value, predicate.span(value, self.scratch.value(number))),
-                None => ("", None),
-            },
+            _ => {
+                let shown = self.scratch.shown(self.event, id, atom);
+                shown.unwrap_or_default()
+            }
         };
         let mut piece = Evidence::new(self.selection, self.name(atom.field), value, span);
         if let Some(coding) = asked.rule.codings.of(id) {

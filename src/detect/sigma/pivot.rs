@@ -3,8 +3,11 @@
 //! too little: an index over them finds more documents than the rules do, never fewer. Also the
 //! fields that a rule asks for, of which none may be left out.
 
+use std::cmp::Reverse;
+
 use regex_syntax::hir::{Class, Hir, HirKind};
 
+use super::common::letter;
 use crate::rule::Rule;
 use crate::rule::pattern::{Token, fold};
 use crate::rule::predicate::{Atom, How, Predicate};
@@ -276,12 +279,14 @@ fn literals(hir: &Hir) -> Option<Vec<String>> {
                     run.push_str(&text);
                     continue;
                 }
+                run += &edge(part, Side::Start);
                 if !run.is_empty() {
-                    offer(vec![std::mem::take(&mut run)]);
+                    offer(vec![run]);
                 }
                 if let Some(texts) = literals(part) {
                     offer(texts);
                 }
+                run = edge(part, Side::End);
             }
             if !run.is_empty() {
                 offer(vec![run]);
@@ -292,10 +297,46 @@ fn literals(hir: &Hir) -> Option<Vec<String>> {
     }
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Start,
+    End,
+}
+
+/// The folded text that each match of this part has on that side, at least: it stands right beside
+/// what the part's neighbour matches.
+fn edge(hir: &Hir, side: Side) -> String {
+    match hir.kind() {
+        HirKind::Capture(capture) => edge(&capture.sub, side),
+        HirKind::Repetition(repetition) if repetition.min >= 1 => edge(&repetition.sub, side),
+        HirKind::Concat(parts) => {
+            let mut text = String::new();
+            let mut add = |part: &Hir| {
+                let (whole, of_part) = match exact(part) {
+                    Some(whole) => (true, whole),
+                    None => (false, edge(part, side)),
+                };
+                text = match side {
+                    Side::Start => format!("{text}{of_part}"),
+                    Side::End => format!("{of_part}{text}"),
+                };
+                whole
+            };
+            match side {
+                Side::Start => parts.iter().all(&mut add),
+                Side::End => parts.iter().rev().all(&mut add),
+            };
+            text
+        }
+        _ => exact(hir).unwrap_or_default(),
+    }
+}
+
 /// The one folded text that this part can match; a class only if all its characters fold to the
 /// same (`[kK\u{212a}]` does, `[sS\u{17f}]` does not).
 fn exact(hir: &Hir) -> Option<String> {
     match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => Some(String::new()),
         HirKind::Literal(literal) => Some(fold(std::str::from_utf8(&literal.0).ok()?)),
         HirKind::Capture(capture) => exact(&capture.sub),
         HirKind::Class(Class::Unicode(class)) => {
@@ -318,13 +359,18 @@ fn exact(hir: &Hir) -> Option<String> {
     }
 }
 
-fn worth(texts: &[String]) -> isize {
+/// Long texts before few, and among the same the rarest.
+fn worth(texts: &[String]) -> (isize, Reverse<u32>) {
     let shortest = texts.iter().map(String::len).min().unwrap_or(0);
-    (shortest * 4) as isize - texts.len() as isize
+    let of_lengths = (shortest * 4) as isize - texts.len() as isize;
+    let letters = texts.iter().map(|text| text.bytes().map(letter).sum());
+    (of_lengths, Reverse(letters.max().unwrap_or(0)))
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -335,10 +381,47 @@ mod tests {
         assert_eq!(texts("(?i)KEY").as_deref(), Some("key"));
         // A long s matches too, and folds to itself.
         assert_eq!(texts("(?i)s+").as_deref(), None);
-        assert_eq!(texts("(?i)abscd").as_deref(), Some("ab"));
+        assert_eq!(texts("(?i)abscd").as_deref(), Some("cd"));
         assert_eq!(texts("(abc)?x*").as_deref(), None);
         assert_eq!(texts("(abc){2,}[0-9]").as_deref(), Some("abc"));
         assert_eq!(texts("a.|bc").as_deref(), Some("a|bc"));
+        assert_eq!(texts(r#""(\{\d\})+"\s*-f"#).as_deref(), Some("\"{"));
+        assert_eq!(texts(r"(\d-(ab){2})\bcd$").as_deref(), Some("abcd"));
+    }
+
+    /// A piece of a regex, and something that it matches.
+    fn piece() -> impl Strategy<Value = (&'static str, &'static str)> {
+        prop::sample::select(vec![
+            ("a", "a"),
+            ("\u{df}", "\u{df}"),
+            ("(?i:k)", "\u{212a}"),
+            (r"\d", "7"),
+            (r"b*", ""),
+            (r"b*", "bb"),
+            (r"(?:cd)+", "cdcd"),
+            (r"(c\d|x)", "c1"),
+            (r"(c\d|x)", "x"),
+            (r"(\dc)+", "1c2c"),
+            (r"(a\d?b){2}", "a1bab"),
+            (r"(?:)", ""),
+            (r"\b", ""),
+            (r"(x(y{1,2})+){1,3}", "xyyyxy"),
+            (r"(?i:[a-c]X)", "Cx"),
+        ])
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_regex_matches_has_one_of_its_texts(pieces in prop::collection::vec(piece(), 1..7)) {
+            let source: String = pieces.iter().map(|(source, _)| *source).collect();
+            let value: String = pieces.iter().map(|(_, value)| *value).collect();
+            // Whether it matches depends on what stands beside a `\b`.
+            prop_assume!(regex::Regex::new(&source).unwrap().is_match(&value));
+            for texts in of_regex(&source) {
+                let folded = fold(&value);
+                prop_assert!(texts.iter().any(|t| folded.contains(&**t)), "{source}: {texts:?}");
+            }
+        }
     }
 
     #[test]

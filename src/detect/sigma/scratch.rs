@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use memchr::memmem::Finder;
+use memchr::memmem::{self, Finder};
 
 use crate::rule::Rule;
 use crate::rule::pattern;
@@ -164,12 +164,12 @@ impl Scratch {
             .unwrap_or_default()
     }
 
-    /// Whether the text of that atom stands anywhere in a value.
-    pub(super) fn contains(&self, id: AtomId, text: &str, value: &str) -> bool {
+    /// Where in a value the text of that atom stands first.
+    pub(super) fn place(&self, id: AtomId, text: &str, value: &str) -> Option<usize> {
         let finder = || Box::new(Finder::new(text.as_bytes()).into_owned());
         match self.finders.get(id.index()) {
-            Some(known) => known.get_or_init(finder).find(value.as_bytes()).is_some(),
-            None => How::Contains.holds(value, text),
+            Some(known) => known.get_or_init(finder).find(value.as_bytes()),
+            None => memmem::find(value.as_bytes(), text.as_bytes()),
         }
     }
 
@@ -286,7 +286,7 @@ impl Scratch {
                 let (first, count) = self.folded(event, field);
                 let mut values = (first..first + count).map(|number| self.value(number));
                 return match how {
-                    How::Contains => values.any(|value| self.contains(id, text, value)),
+                    How::Contains => values.any(|value| self.place(id, text, value).is_some()),
                     _ => values.any(|value| how.holds(value, text)),
                 };
             }
@@ -303,33 +303,45 @@ impl Scratch {
             }
             _ => {}
         }
-        self.find(event, field, predicate).is_some()
+        let (first, count) = self.folded(event, field);
+        texts(event, field)
+            .zip(first..first + count)
+            .any(|(text, number)| predicate.holds(text, self.value(number)))
     }
 
-    /// The first value for which the predicate holds: as it is, and its number.
-    pub(super) fn find<'e>(
+    /// The first value for which an atom holds that holds, as it is, and where in it; `None` for one
+    /// that is no question to a value. That span is [`Predicate::span`]'s.
+    pub(super) fn shown<'e>(
         &mut self,
         event: &Event<'e>,
-        field: Option<FieldId>,
-        predicate: &Predicate,
-    ) -> Option<(&'e str, usize)> {
-        let (first, count) = self.folded(event, field);
-        let numbers = first..first + count;
-        let holds = |(text, number): &(&str, usize)| predicate.holds(text, self.value(*number));
-        match field {
-            Some(field) => event
-                .values(field)
-                .filter(|value| value.kind != Kind::Null)
-                .map(|value| value.text)
-                .zip(numbers)
-                .find(holds),
-            None => event
-                .all_values()
-                .filter(|value| value.kind != Kind::Null)
-                .map(|value| value.text)
-                .zip(numbers)
-                .find(holds),
+        id: AtomId,
+        Atom { field, predicate }: &Atom,
+    ) -> Option<(&'e str, Option<(usize, usize)>)> {
+        if matches!(
+            predicate,
+            Predicate::Exists | Predicate::Null | Predicate::Reference { .. }
+        ) {
+            return None;
         }
+        let (first, count) = self.folded(event, *field);
+        let mut values = texts(event, *field).zip(first..first + count);
+        if let Predicate::Text {
+            how: How::Contains,
+            text,
+            cased: false,
+        } = predicate
+        {
+            return values.find_map(|(value, number)| {
+                let start = self.place(id, text, self.value(number))?;
+                Some((value, Some(pattern::unfold(value, start, text.len()))))
+            });
+        }
+        // Of one value alone it is known.
+        let holds = |(text, number): &(&str, usize)| {
+            count == 1 || predicate.holds(text, self.value(*number))
+        };
+        let (value, number) = values.find(holds)?;
+        Some((value, predicate.span(value, self.value(number))))
     }
 
     fn refers(
@@ -344,12 +356,7 @@ impl Scratch {
             return false;
         };
         if cased {
-            let texts = |field| {
-                event
-                    .values(field)
-                    .filter(|v| v.kind != Kind::Null)
-                    .map(|v| v.text)
-            };
+            let texts = |field| texts(event, Some(field));
             return texts(field).any(|mine| texts(other).any(|text| how.holds(mine, text)));
         }
         let (mine, mine_count) = self.folded(event, Some(field));
@@ -358,6 +365,18 @@ impl Scratch {
             (others..others + other_count).any(|o| how.holds(self.value(mine), self.value(o)))
         })
     }
+}
+
+/// The values of a field (`None`: all values) as they are, `null`s left out: those that
+/// [`Scratch::folded`] numbers, in their order.
+fn texts<'e>(event: &Event<'e>, field: Option<FieldId>) -> impl Iterator<Item = &'e str> {
+    let of_field = field.map(|field| event.values(field));
+    let all = field.is_none().then(|| event.all_values());
+    let values = of_field.into_iter().flatten();
+    values
+        .chain(all.into_iter().flatten())
+        .filter(|value| value.kind != Kind::Null)
+        .map(|value| value.text)
 }
 
 /// Whether a regular expression is not asked of one of the values.

@@ -49,7 +49,7 @@ impl Text {
             let value = scratch.value(number);
             match self.how {
                 How::Contains if self.is_short(value) => self.is_in(value),
-                How::Contains => scratch.contains(self.atom, &self.text, value),
+                How::Contains => scratch.place(self.atom, &self.text, value).is_some(),
                 how => how.holds(value, &self.text),
             }
         })

@@ -14,8 +14,8 @@ pub(super) struct Raw(u64);
 
 const ESCAPED: u64 = 1 << 63;
 
-/// A string of so many blocks is short.
-const SHORT: usize = 6;
+/// A string of so many pairs of blocks is short.
+const SHORT: usize = 3;
 
 impl Raw {
     fn new(start: usize, end: usize, is_escaped: bool) -> Self {
@@ -263,10 +263,7 @@ impl<'s> Scanner<'s> {
                 (raw, Kind::Text)
             }
             b'0'..=b'9' => {
-                let mut end = at + 1;
-                while matches!(bytes.get(end), Some(b'0'..=b'9')) {
-                    end += 1;
-                }
+                let end = at + Block::at(bytes, at)?.digits();
                 if !matches!(bytes.get(end), Some(b',' | b'}' | b']')) {
                     return None;
                 }
@@ -305,10 +302,13 @@ impl<'s> Scanner<'s> {
 fn short(bytes: &[u8], start: usize) -> Result<Raw, usize> {
     let (mut at, mut is_escaped) = (start, false);
     for _ in 0..SHORT {
-        let Some(block) = Block::at(bytes, at) else {
+        // Two at once: how many a string takes cannot be foreseen, and each wrong guess of the
+        // processor costs more than a block.
+        let (Some(one), Some(two)) = (Block::at(bytes, at), Block::at(bytes, at + WIDE)) else {
             break;
         };
-        let (quotes, backslashes) = (block.marks(b'"'), block.marks(b'\\'));
+        let quotes = one.marks(b'"') | two.marks(b'"') << WIDE;
+        let backslashes = one.marks(b'\\') | two.marks(b'\\') << WIDE;
         if quotes != 0 {
             let end = at + quotes.trailing_zeros() as usize;
             // Those before the first quote.
@@ -319,7 +319,7 @@ fn short(bytes: &[u8], start: usize) -> Result<Raw, usize> {
             };
         }
         is_escaped |= backslashes != 0;
-        at += WIDE;
+        at += 2 * WIDE;
     }
     Err(at)
 }
