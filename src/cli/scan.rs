@@ -2,28 +2,26 @@
 //! and tells beforehand what rules would raise.
 
 mod baseline;
+mod shown;
 mod threads;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{Write, stdout};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use self::baseline::Baseline;
+use self::shown::{Form, Shown};
 use super::arsenal::Arsenal;
-use super::finding::{FindingLine, warning};
-use super::machine::{add_line, to_json};
+use super::finding::warning;
 use super::story::Story;
 use super::{Exit, Failure, Output, progress, text};
-use crate::alert::AlertLevel;
 use crate::config::Config;
 use crate::detect::Judged;
 use crate::detect::correlate::Correlator;
 use crate::detect::judge::{Ask, Counts, Draft, NewEvent};
 use crate::document::{Document, DocumentId};
-use crate::finding::Verdict;
 use crate::input::Progress;
 use crate::problem::Problem;
 use crate::store::MAX_WINDOW;
@@ -87,12 +85,17 @@ pub fn run(args: &Args, mut config: Config, output: Output) -> Result<Exit, Fail
     let inputs = super::load::inputs(&args.files)?;
     let begun = Instant::now();
     let mut panel = Panel::new(&arsenal.judge, super::sweep::threads());
-    let mut scan = Scan::new(panel.digest(), output, args.all);
+    let form = Form {
+        digest: panel.digest(),
+        is_lines: output != Output::Table && !args.baseline,
+    };
+    let mut scan = Scan::new(form.clone(), output, args.all);
     scan.baseline = args.baseline.then(Baseline::default);
     if args.files.is_empty() {
         super::rules::stored::read(&config, args.since, |page| {
-            let judged = panel.page(page);
-            scan.batch(page, judged)
+            let mut judged = panel.page(page);
+            let shown = form.show(&mut judged)?;
+            scan.batch(page, judged, shown)
         })?;
     }
     let progress = Progress::default();
@@ -102,8 +105,9 @@ pub fn run(args: &Args, mut config: Config, output: Output) -> Result<Exit, Fail
         &inputs,
         &progress,
         args.baseline,
-        |documents, judged| {
-            scan.batch(documents, judged)?;
+        &form,
+        |documents, judged, shown| {
+            scan.batch(documents, judged, shown)?;
             bar.set_position(progress.bytes.load(Ordering::Relaxed));
             bar.set_message(text::count(scan.findings, "finding"));
             Ok(())
@@ -128,14 +132,13 @@ pub fn run(args: &Args, mut config: Config, output: Output) -> Result<Exit, Fail
 }
 
 struct Scan {
-    digest: Arc<str>,
+    form: Form,
     output: Output,
     all: bool,
     story: Story,
     baseline: Option<Baseline>,
-    lines: Vec<String>,
-    /// The lines that are printed next.
-    written: Vec<u8>,
+    /// The lines of a document that is printed at the end.
+    lines: Vec<u8>,
     counts: Counts,
     findings: u64,
     alerts: u64,
@@ -151,15 +154,14 @@ struct Scan {
 }
 
 impl Scan {
-    fn new(digest: Arc<str>, output: Output, all: bool) -> Self {
+    fn new(form: Form, output: Output, all: bool) -> Self {
         Self {
-            digest,
+            form,
             output,
             all,
             story: Story::default(),
             baseline: None,
             lines: Vec::new(),
-            written: Vec::new(),
             counts: Counts::default(),
             findings: 0,
             alerts: 0,
@@ -173,7 +175,12 @@ impl Scan {
     }
 
     /// Takes in what was found on some documents; of these it needs those that are asked for.
-    fn batch(&mut self, documents: &[Document], mut judged: Judged) -> Result<(), Failure> {
+    fn batch(
+        &mut self,
+        documents: &[Document],
+        mut judged: Judged,
+        shown: Shown,
+    ) -> Result<(), Failure> {
         if let Some(baseline) = &mut self.baseline {
             baseline.see(documents);
         }
@@ -206,8 +213,7 @@ impl Scan {
             self.drafts.entry(hit.document.clone()).or_insert(draft);
             self.ledger.keep(correlation, hit);
         }
-        let verdicts = judged.unwritten(&self.digest);
-        self.show(&verdicts)
+        self.show(shown)
     }
 
     /// Judges the hits of correlations, now that all are known.
@@ -219,38 +225,29 @@ impl Scan {
             }
         }
         self.problems.extend(self.ledger.problem());
-        let verdicts = judged.unwritten(&self.digest);
-        self.show(&verdicts)
+        let shown = self.form.show(&mut judged)?;
+        self.show(shown)
     }
 
-    fn show(&mut self, verdicts: &[Verdict]) -> Result<(), Failure> {
-        for verdict in verdicts {
-            self.findings += verdict.findings.len() as u64;
-            let is_alert = (verdict.findings.iter()).any(|f| f.alert_level > AlertLevel::None);
-            let is_counted = is_alert
-                && (self.awaited.get_mut(&verdict.document))
-                    .is_some_and(|counted| std::mem::replace(counted, true));
-            self.alerts += u64::from(is_alert && !is_counted);
-            if let Some(baseline) = &mut self.baseline {
-                baseline.add(verdict);
-                continue;
-            }
-            if self.output == Output::Table {
-                self.story.add(verdict);
-                continue;
-            }
-            for finding in &verdict.findings {
-                let line = FindingLine::new(verdict, finding);
-                if self.output == Output::Ndjson {
-                    add_line(&mut self.written, &line)?;
-                } else {
-                    self.lines.push(to_json(&line)?);
-                }
+    fn show(&mut self, mut shown: Shown) -> Result<(), Failure> {
+        self.findings += shown.findings;
+        for document in &shown.alerts {
+            let counted = self.awaited.get_mut(document);
+            let is_counted = counted.is_some_and(|counted| std::mem::replace(counted, true));
+            self.alerts += u64::from(!is_counted);
+        }
+        for verdict in &shown.verdicts {
+            match &mut self.baseline {
+                Some(baseline) => baseline.add(verdict),
+                None => self.story.add(verdict),
             }
         }
-        // JSON has no escape sequences that would have to be taken out.
-        stdout().lock().write_all(&self.written)?;
-        self.written.clear();
+        if self.output == Output::Ndjson {
+            // JSON has no escape sequences that would have to be taken out.
+            stdout().lock().write_all(&shown.lines)?;
+        } else {
+            self.lines.append(&mut shown.lines);
+        }
         Ok(())
     }
 
@@ -269,15 +266,24 @@ impl Scan {
             }
             let mut judged = panel.window(&ask, &new, &history);
             self.problems.append(&mut judged.take_problems());
-            let verdicts = judged.unwritten(&self.digest);
-            self.show(&verdicts)?;
+            let shown = self.form.show(&mut judged)?;
+            self.show(shown)?;
         }
         self.correlate(&panel.correlator())?;
         let mut out = anstream::stdout().lock();
         match self.output {
             _ if self.baseline.is_some() => {}
             Output::Table => self.story.print(&mut out, self.all)?,
-            Output::Json => writeln!(out, "[{}]", self.lines.join(",\n"))?,
+            Output::Json => {
+                let mut lines = self.lines.trim_ascii_end().split(|byte| *byte == b'\n');
+                out.write_all(b"[")?;
+                out.write_all(lines.next().unwrap_or_default())?;
+                for line in lines {
+                    out.write_all(b",\n")?;
+                    out.write_all(line)?;
+                }
+                out.write_all(b"]\n")?;
+            }
             Output::Ndjson => {}
         }
         Ok(())

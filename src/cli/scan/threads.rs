@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use smol_str::SmolStr;
 
+use super::shown::{Form, Shown};
 use crate::cli::Failure;
 use crate::detect::{Judge, Judged};
 use crate::document::{Document, DocumentId};
@@ -26,11 +27,11 @@ enum Batch {
 }
 
 /// What was made of a batch.
-#[derive(Default)]
 struct Done {
     /// Those of its documents that are needed further.
     documents: Vec<Document>,
     judged: Judged,
+    shown: Result<Shown, Failure>,
     /// Lines that cannot be read.
     problems: Vec<Problem>,
     /// The file of lines that ends here.
@@ -38,8 +39,8 @@ struct Done {
     buffer: Vec<u8>,
 }
 
-/// Judges all files. `take` gets what was found, with those documents whose history is asked for,
-/// or with all. Returns what cannot be read.
+/// Judges all files. `take` gets what was found in that form, what else was made of the documents,
+/// and those of them whose history is asked for, or all. Returns what cannot be read.
 ///
 /// # Errors
 /// `take` fails, or reading breaks down.
@@ -48,7 +49,8 @@ pub(super) fn judge(
     inputs: &Inputs,
     progress: &Progress,
     keeps_all: bool,
-    mut take: impl FnMut(&[Document], Judged) -> Result<(), Failure>,
+    form: &Form,
+    mut take: impl FnMut(&[Document], Judged, Shown) -> Result<(), Failure>,
 ) -> Result<Vec<Problem>, Failure> {
     let (free, buffers) = channel();
     let (batches, received) = channel();
@@ -60,9 +62,9 @@ pub(super) fn judge(
         let reading = scope.spawn(move || read(inputs, progress, &buffers, &batches));
         panel.in_order(
             received.into_iter(),
-            |judge, batch: Batch| batch.judge(judge, progress, keeps_all),
+            |judge, batch: Batch| batch.judge(judge, progress, keeps_all, form),
             move |done| {
-                take(&done.documents, done.judged)?;
+                take(&done.documents, done.judged, done.shown?)?;
                 problems.extend(done.problems.into_iter().filter_map(|p| tally.name(p)));
                 problems.extend(done.ended.and_then(|file| tally.finish(&file)));
                 // All is read, if nobody wants it. Once this sender is gone nothing more is read.
@@ -131,35 +133,40 @@ fn read(
 }
 
 impl Batch {
-    fn judge(self, judge: &mut Judge, progress: &Progress, keeps_all: bool) -> Done {
-        let mut done = Done::default();
-        let mut text = None;
-        match self {
-            Self::Documents(documents, buffer) => {
-                done.documents = documents;
-                done.buffer = buffer;
-            }
+    fn judge(self, judge: &mut Judge, progress: &Progress, keeps_all: bool, form: &Form) -> Done {
+        let (mut problems, mut ended, mut text) = (Vec::new(), None, None);
+        let (mut documents, mut buffer) = match self {
+            Self::Documents(documents, buffer) => (documents, buffer),
             Self::Lines(block) => {
                 let file = Arc::clone(block.file());
-                done.ended = block.is_last().then(|| Arc::clone(&file));
+                ended = block.is_last().then(|| Arc::clone(&file));
+                let mut documents = Vec::new();
                 let remains = block.take_apart(progress, |number, source| {
                     let id = padded(number);
-                    let document = Document::loose(Arc::clone(&file), id, source);
-                    done.documents.push(document);
+                    documents.push(Document::loose(Arc::clone(&file), id, source));
                 });
-                done.problems = remains.problems;
+                problems = remains.problems;
                 text = Some(remains.text);
+                (documents, Vec::new())
             }
-        }
-        done.judged = judge.page(&done.documents);
+        };
+        let mut judged = judge.page(&documents);
+        let shown = form.show(&mut judged);
         if !keeps_all {
-            keep_asked(&mut done.documents, &done.judged);
+            keep_asked(&mut documents, &judged);
         }
         // Nobody else holds it, unless documents are kept.
         if let Some(text) = text.and_then(Arc::into_inner) {
-            done.buffer = text.into_bytes();
+            buffer = text.into_bytes();
         }
-        done
+        Done {
+            documents,
+            judged,
+            shown,
+            problems,
+            ended,
+            buffer,
+        }
     }
 }
 
