@@ -12,7 +12,7 @@ use crate::problem::Problem;
 
 /// So many bytes are read before they are handed over: some hundred events. With fewer, threads
 /// wake one another too often.
-pub(super) const BLOCK: usize = 512 << 10;
+pub(super) const BLOCK: usize = 1 << 20;
 
 /// Whole lines of one file.
 #[derive(Debug)]
