@@ -275,13 +275,9 @@ impl Scan {
             _ if self.baseline.is_some() => {}
             Output::Table => self.story.print(&mut out, self.all)?,
             Output::Json => {
-                let mut lines = self.lines.trim_ascii_end().split(|byte| *byte == b'\n');
+                let lines = self.lines.trim_ascii_end().split(|byte| *byte == b'\n');
                 out.write_all(b"[")?;
-                out.write_all(lines.next().unwrap_or_default())?;
-                for line in lines {
-                    out.write_all(b",\n")?;
-                    out.write_all(line)?;
-                }
+                out.write_all(&lines.collect::<Vec<_>>().join(&b",\n"[..]))?;
                 out.write_all(b"]\n")?;
             }
             Output::Ndjson => {}
