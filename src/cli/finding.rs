@@ -28,8 +28,13 @@ pub struct FindingLine<'a> {
 }
 
 impl<'a> FindingLine<'a> {
-    /// The line for one finding of a verdict.
-    pub fn new(verdict: &'a Verdict, finding: &'a Finding) -> Self {
+    /// The lines for the findings of a verdict.
+    pub fn all(verdict: &'a Verdict) -> impl Iterator<Item = Self> {
+        let findings = verdict.findings.iter();
+        findings.map(move |finding| Self::new(verdict, finding))
+    }
+
+    fn new(verdict: &'a Verdict, finding: &'a Finding) -> Self {
         Self {
             rule_id: &finding.rule_id,
             rule: &finding.rule,

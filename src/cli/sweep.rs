@@ -170,18 +170,13 @@ fn print(
     let mut out = anstream::stdout().lock();
     match output {
         Output::Ndjson => {
-            for (verdict, finding) in verdicts
-                .iter()
-                .flat_map(|v| v.findings.iter().map(move |f| (v, f)))
-            {
-                writeln!(out, "{}", to_json(&FindingLine::new(verdict, finding))?)?;
+            for line in verdicts.iter().flat_map(FindingLine::all) {
+                writeln!(out, "{}", to_json(&line)?)?;
             }
         }
         Output::Json => {
-            let findings: Vec<FindingLine<'_>> = verdicts
-                .iter()
-                .flat_map(|v| v.findings.iter().map(move |f| FindingLine::new(v, f)))
-                .collect();
+            let findings: Vec<FindingLine<'_>> =
+                verdicts.iter().flat_map(FindingLine::all).collect();
             writeln!(
                 out,
                 "{}",

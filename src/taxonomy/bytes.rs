@@ -52,3 +52,18 @@ pub(super) fn blocks(bytes: &[u8]) -> impl Iterator<Item = Block> + use<'_> {
     let whole = whole.iter().map(Block::new);
     whole.chain(std::iter::once_with(move || Block::new(&end)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_end_at_any_other_byte() {
+        for byte in 0..=u8::MAX {
+            let expected = if byte.is_ascii_digit() { WIDE } else { 3 };
+            let mut bytes = *b"0123456789012345";
+            bytes[3] = byte;
+            assert_eq!(Block::new(&bytes).digits(), expected, "{byte}");
+        }
+    }
+}

@@ -47,8 +47,8 @@ impl Form {
                 shown.alerts.push(verdict.document.clone());
             }
             if self.is_lines {
-                for finding in &verdict.findings {
-                    add_line(&mut shown.lines, &FindingLine::new(verdict, finding))?;
+                for line in FindingLine::all(verdict) {
+                    add_line(&mut shown.lines, &line)?;
                 }
             }
         }
