@@ -5,6 +5,7 @@
 mod afresh;
 mod anomalies;
 mod correlate;
+mod in_order;
 mod panel;
 mod report;
 

@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::convert::Infallible;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::mpsc::channel;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::ops::ControlFlow;
+use std::sync::Arc;
 
+use super::in_order;
 use crate::detect::correlate::Correlator;
 use crate::detect::judge::{Ask, Draft, NewEvent};
 use crate::detect::{Judge, Judged};
@@ -88,8 +88,14 @@ impl Panel {
     /// Judges documents on all threads; the result does not depend on how many there are.
     pub fn page(&mut self, documents: &[Document]) -> Judged {
         let mut all = Judged::default();
-        let Ok(()) = self.in_order(
-            documents.chunks(AT_A_TIME),
+        let parts = documents.chunks(AT_A_TIME);
+        let needed = self.judges.len().min(parts.len());
+        let Ok(()) = in_order::in_order(
+            &mut self.judges[..needed],
+            |give| {
+                // Taking in does not fail.
+                let _ = { parts }.try_for_each(give);
+            },
             |judge, part| judge.page(part),
             |judged| {
                 all.merge(judged);
@@ -99,47 +105,17 @@ impl Panel {
         all
     }
 
-    /// Works on all threads, each of which takes what comes next whenever it is done with the last,
-    /// so that none waits for another; and hands over what was made of it in the order in which it
-    /// came. Who feeds it bounds how much is under way.
+    /// Works on all threads; see [`in_order::in_order`].
     ///
     /// # Errors
-    /// `take` fails. It is dropped before the threads have ended, so that who feeds them may see by
-    /// what it holds that nothing more is wanted.
-    pub fn in_order<W, D: Send, E>(
+    /// `take` fails.
+    pub fn in_order<W: Send, D: Send, E: Send>(
         &mut self,
-        works: impl Iterator<Item = W> + Send,
+        feed: impl FnOnce(&mut dyn FnMut(W) -> ControlFlow<()>),
         work: impl Fn(&mut Judge, W) -> D + Sync,
-        mut take: impl FnMut(D) -> Result<(), E>,
+        take: impl FnMut(D) -> Result<(), E> + Send,
     ) -> Result<(), E> {
-        let most = works.size_hint().1.unwrap_or(usize::MAX);
-        let works = Mutex::new(works.enumerate());
-        let next = &|| works.lock().unwrap_or_else(PoisonError::into_inner).next();
-        let (work, judges) = (&work, self.judges.iter_mut().take(most));
-        std::thread::scope(move |scope| {
-            let (sender, made) = channel();
-            for judge in judges {
-                let sender = sender.clone();
-                scope.spawn(move || {
-                    while let Some((number, what)) = next() {
-                        let made = catch_unwind(AssertUnwindSafe(|| work(judge, what)));
-                        if sender.send((number, made)).is_err() {
-                            break;
-                        }
-                    }
-                });
-            }
-            drop(sender);
-            let (mut early, mut due) = (BTreeMap::new(), 0);
-            for (number, made) in made {
-                early.insert(number, made.unwrap_or_else(|panic| resume_unwind(panic)));
-                while let Some(made) = early.remove(&due) {
-                    take(made)?;
-                    due += 1;
-                }
-            }
-            Ok(())
-        })
+        in_order::in_order(&mut self.judges, feed, work, take)
     }
 
     /// Judges the history of one entity.
@@ -154,108 +130,5 @@ impl Panel {
             .first_mut()
             .map(|judge| judge.window(ask, new, &unique))
             .unwrap_or_default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::mpsc::channel;
-    use std::thread::sleep;
-    use std::time::Duration;
-
-    use super::*;
-    use crate::detect::Detectors;
-
-    fn panel(threads: usize) -> Panel {
-        let judge = Judge::new(Detectors {
-            set: Vec::new(),
-            fields: Arc::default(),
-            digest: "d".into(),
-        });
-        Panel::new(&judge, threads)
-    }
-
-    #[test]
-    fn what_is_made_comes_in_order_from_any_number_of_threads() {
-        for threads in [0, 1, 2, 5] {
-            let mut taken = Vec::new();
-            let end = panel(threads).in_order(
-                0..60_u64,
-                |_, number| {
-                    // The first of each few takes longest.
-                    sleep(Duration::from_micros(1_000 * u64::from(number % 5 == 0)));
-                    number
-                },
-                |number| {
-                    taken.push(number);
-                    Ok::<_, ()>(())
-                },
-            );
-            assert_eq!((end, taken), (Ok(()), (0..60).collect()));
-        }
-    }
-
-    /// Feeds as long as something comes back.
-    fn fed(threads: usize, fails_at: u64) -> (Result<(), u64>, u64) {
-        let (free, permits) = channel();
-        let (feed, works) = channel();
-        (0..4).for_each(|_| free.send(()).unwrap());
-        std::thread::scope(|scope| {
-            let feeding = scope.spawn(move || {
-                let mut fed = 0;
-                while permits.recv().is_ok() && feed.send(fed).is_ok() {
-                    fed += 1;
-                }
-                fed
-            });
-            let end = panel(threads).in_order(
-                works.into_iter(),
-                |_, number: u64| number,
-                move |number| {
-                    free.send(()).unwrap();
-                    if number == fails_at {
-                        Err(number)
-                    } else {
-                        Ok(())
-                    }
-                },
-            );
-            (end, feeding.join().unwrap())
-        })
-    }
-
-    #[test]
-    fn a_failure_ends_all_threads() {
-        for threads in [1, 3] {
-            for fails_at in [0, 9] {
-                let (end, fed) = fed(threads, fails_at);
-                assert_eq!(end, Err(fails_at));
-                assert!(fed <= fails_at + 5, "{fed} after {fails_at}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_panic_is_passed_on() {
-        for threads in [1, 3] {
-            let (free, permits) = channel::<()>();
-            let (feed, works) = channel();
-            feed.send(1).unwrap();
-            let end = std::thread::scope(|scope| {
-                // What is fed ends only once nothing more is wanted.
-                scope.spawn(move || {
-                    let _ = permits.recv();
-                    drop(feed);
-                });
-                catch_unwind(AssertUnwindSafe(|| {
-                    panel(threads).in_order(
-                        works.into_iter(),
-                        |_, _| resume_unwind(Box::new("broken")),
-                        move |()| free.send(()),
-                    )
-                }))
-            });
-            assert_eq!(*end.unwrap_err().downcast::<&str>().unwrap(), "broken");
-        }
     }
 }

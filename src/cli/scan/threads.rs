@@ -1,10 +1,10 @@
-//! The threads of a scan: one reads, each of the others judges what was read, block by block, and
-//! what they found comes back in the order of the files. Never prints.
+//! The threads of a scan: one reads and judges, the others judge what it read, block by block, and
+//! what they found is taken in in the order of the files. Never prints.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use smol_str::SmolStr;
 
@@ -19,11 +19,10 @@ use crate::sweep::Panel;
 /// Documents that are judged at a time, where they do not come in blocks of lines.
 const BATCH: usize = 1_024;
 
-/// What is judged at a time. Each goes with a buffer that comes back once its result was taken in:
-/// there are only so many of them, and so only so much is under way.
+/// What is judged at a time.
 enum Batch {
     Lines(Block),
-    Documents(Vec<Document>, Vec<u8>),
+    Documents(Vec<Document>),
 }
 
 /// What was made of a batch.
@@ -36,8 +35,10 @@ struct Done {
     problems: Vec<Problem>,
     /// The file of lines that ends here.
     ended: Option<Arc<str>>,
-    buffer: Vec<u8>,
 }
+
+/// Buffers of blocks that were judged, for those that are read next.
+type Spare = Mutex<Vec<Vec<u8>>>;
 
 /// Judges all files. `take` gets what was found in that form, what else was made of the documents,
 /// and those of them whose history is asked for, or all. Returns what cannot be read.
@@ -50,61 +51,50 @@ pub(super) fn judge(
     progress: &Progress,
     keeps_all: bool,
     form: &Form,
-    mut take: impl FnMut(&[Document], Judged, Shown) -> Result<(), Failure>,
+    mut take: impl FnMut(&[Document], Judged, Shown) -> Result<(), Failure> + Send,
 ) -> Result<Vec<Problem>, Failure> {
-    let (free, buffers) = channel();
-    let (batches, received) = channel();
-    let under_way = 2 * panel.threads() + 2;
-    (0..under_way).for_each(|_| drop(free.send(Vec::new())));
     let (mut tally, mut of_lines) = (Tally::default(), Vec::new());
-    let problems = &mut of_lines;
-    let mut problems = std::thread::scope(|scope| {
-        let reading = scope.spawn(move || read(inputs, progress, &buffers, &batches));
-        panel.in_order(
-            received.into_iter(),
-            |judge, batch: Batch| batch.judge(judge, progress, keeps_all, form),
-            move |done| {
-                take(&done.documents, done.judged, done.shown?)?;
-                problems.extend(done.problems.into_iter().filter_map(|p| tally.name(p)));
-                problems.extend(done.ended.and_then(|file| tally.finish(&file)));
-                // All is read, if nobody wants it. Once this sender is gone nothing more is read.
-                drop(free.send(done.buffer));
-                Ok::<_, Failure>(())
-            },
-        )?;
-        reading
-            .join()
-            .map_err(|_| Failure::outside("reading broke down; this is a bug, please report it"))
-    })?;
+    let (mut problems, spare) = (Ok(Vec::new()), &Spare::default());
+    panel.in_order(
+        |give| {
+            let read = || read(inputs, progress, spare, give);
+            problems = catch_unwind(AssertUnwindSafe(read));
+        },
+        |judge, batch: Batch| batch.judge(judge, progress, keeps_all, form, spare),
+        |done| {
+            take(&done.documents, done.judged, done.shown?)?;
+            of_lines.extend(done.problems.into_iter().filter_map(|p| tally.name(p)));
+            of_lines.extend(done.ended.and_then(|file| tally.finish(&file)));
+            Ok::<_, Failure>(())
+        },
+    )?;
+    let broken = |_| Failure::outside("reading broke down; this is a bug, please report it");
+    let mut problems = problems.map_err(broken)?;
     problems.append(&mut of_lines);
     Ok(problems)
+}
+
+fn buffers(spare: &Spare) -> MutexGuard<'_, Vec<Vec<u8>>> {
+    spare.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Reads everything into batches; ends early if nobody takes them.
 fn read(
     inputs: &Inputs,
     progress: &Progress,
-    buffers: &Receiver<Vec<u8>>,
-    batches: &Sender<Batch>,
+    spare: &Spare,
+    give: &mut dyn FnMut(Batch) -> ControlFlow<()>,
 ) -> Vec<Problem> {
-    let send = |batch| match batches.send(batch) {
-        Ok(()) => ControlFlow::Continue(()),
-        Err(_) => ControlFlow::Break(()),
-    };
-    let buffer = || match buffers.recv() {
-        Ok(buffer) => ControlFlow::Continue(buffer),
-        Err(_) => ControlFlow::Break(()),
-    };
     let mut problems = Vec::new();
     let mut documents = Vec::new();
     let mut file: Arc<str> = Arc::default();
     let end = inputs.read_parts(progress, &mut |part| match part {
         Part::Lines(block) => {
             if !documents.is_empty() {
-                send(Batch::Documents(std::mem::take(&mut documents), buffer()?))?;
+                give(Batch::Documents(std::mem::take(&mut documents)))?;
             }
-            let next = Block::empty(buffer()?);
-            send(Batch::Lines(std::mem::replace(block, next)))
+            let buffer = buffers(spare).pop().unwrap_or_default();
+            give(Batch::Lines(std::mem::replace(block, Block::empty(buffer))))
         }
         Part::Item(Item::Problem(problem)) => {
             problems.push(problem);
@@ -119,24 +109,28 @@ fn read(
             if documents.len() < BATCH {
                 return ControlFlow::Continue(());
             }
-            send(Batch::Documents(std::mem::take(&mut documents), buffer()?))
+            give(Batch::Documents(std::mem::take(&mut documents)))
         }
     });
-    if end.is_continue()
-        && !documents.is_empty()
-        && let ControlFlow::Continue(buffer) = buffer()
-    {
-        // Fails only if nobody takes it, and then nobody misses it.
-        let _ = send(Batch::Documents(documents, buffer));
+    if end.is_continue() && !documents.is_empty() {
+        // Nothing follows, whether it is wanted or not.
+        let _ = give(Batch::Documents(documents));
     }
     problems
 }
 
 impl Batch {
-    fn judge(self, judge: &mut Judge, progress: &Progress, keeps_all: bool, form: &Form) -> Done {
+    fn judge(
+        self,
+        judge: &mut Judge,
+        progress: &Progress,
+        keeps_all: bool,
+        form: &Form,
+        spare: &Spare,
+    ) -> Done {
         let (mut problems, mut ended, mut text) = (Vec::new(), None, None);
-        let (mut documents, mut buffer) = match self {
-            Self::Documents(documents, buffer) => (documents, buffer),
+        let mut documents = match self {
+            Self::Documents(documents) => documents,
             Self::Lines(block) => {
                 let file = Arc::clone(block.file());
                 ended = block.is_last().then(|| Arc::clone(&file));
@@ -147,7 +141,7 @@ impl Batch {
                 });
                 problems = remains.problems;
                 text = Some(remains.text);
-                (documents, Vec::new())
+                documents
             }
         };
         let mut judged = judge.page(&documents);
@@ -157,7 +151,7 @@ impl Batch {
         }
         // Nobody else holds it, unless documents are kept.
         if let Some(text) = text.and_then(Arc::into_inner) {
-            buffer = text.into_bytes();
+            buffers(spare).push(text.into_bytes());
         }
         Done {
             documents,
@@ -165,7 +159,6 @@ impl Batch {
             shown,
             problems,
             ended,
-            buffer,
         }
     }
 }
