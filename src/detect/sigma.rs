@@ -46,6 +46,8 @@ const MAX_ROUTES: usize = 4096;
 /// Runs a [`RuleSet`].
 pub struct SigmaDetector {
     shared: Arc<Shared>,
+    /// Of this thread alone: each finding holds it.
+    name: Arc<str>,
     /// The index of each route that this thread has seen. The flag says whether the event id is
     /// what the event's field says.
     routes: FxHashMap<(Route, bool), Arc<Routed>>,
@@ -65,7 +67,6 @@ struct Shared {
     correlator: Arc<Correlator>,
     levels: AlertLevels,
     names: Vec<Box<str>>,
-    name: Arc<str>,
     routes: Routes,
     /// The condition of each rule, made when it is asked first.
     programs: Vec<OnceLock<Program>>,
@@ -85,7 +86,6 @@ impl SigmaDetector {
             correlator: Arc::new(Correlator::new(&rules, levels)),
             levels,
             names,
-            name: "sigma".into(),
             routes: Routes::new(Arc::clone(&rules)),
             programs: rules.rules.iter().map(|_| OnceLock::new()).collect(),
             second: Second::new(rules.rules.len()),
@@ -108,6 +108,7 @@ impl SigmaDetector {
         );
         Self {
             shared,
+            name: "sigma".into(),
             routes: FxHashMap::default(),
             scratch,
             memory: Memory::default(),
@@ -210,7 +211,7 @@ impl SigmaDetector {
             program.answer_many(&mut self.scratch, event);
         }
         Some(Finding {
-            detector: shared.name.clone(),
+            detector: Arc::clone(&self.name),
             rule_id: rule.id.clone(),
             rule: rule.title.clone(),
             level: rule.level,
