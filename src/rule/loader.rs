@@ -28,8 +28,9 @@ use crate::taxonomy::Fields;
 /// that documents are judged again.
 const MEANING: &str = "picket sigma 1";
 
-/// So many files are read ahead.
-const READ_AHEAD: usize = 64;
+/// So many files are handed over at a time: threads that wake one another for each take half as
+/// long again.
+const AT_A_TIME: usize = 64;
 
 /// The files of rules below a folder, sorted, or the file itself.
 pub fn files(root: &Path) -> impl Iterator<Item = walkdir::Result<PathBuf>> + use<> {
@@ -126,15 +127,18 @@ impl<'f> Loader<'f> {
     pub(super) fn tree(&mut self, root: &Path) {
         let mut found = 0;
         std::thread::scope(|scope| {
-            let (sender, ahead) = sync_channel(READ_AHEAD);
+            let (sender, ahead) = sync_channel(1);
             scope.spawn(move || {
-                let all = files(root).map(|path| path.map(|path| (read(&path), path)));
-                // Nobody takes them only if loading broke down.
-                all.map(|file| sender.send(file))
-                    .take_while(Result::is_ok)
-                    .for_each(drop);
+                let mut all = files(root).map(|path| path.map(|path| (read(&path), path)));
+                loop {
+                    let some: Vec<_> = all.by_ref().take(AT_A_TIME).collect();
+                    // Nobody takes them only if loading broke down.
+                    if some.is_empty() || sender.send(some).is_err() {
+                        break;
+                    }
+                }
             });
-            for file in ahead {
+            for file in ahead.into_iter().flatten() {
                 match file {
                     Ok((Ok(documents), path)) => {
                         found += 1;
