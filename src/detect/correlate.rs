@@ -2,6 +2,7 @@
 //! [`Correlator`] makes hits of events and judges the hits of one group. Pure: which hits there are
 //! is kept elsewhere, and the same hits give the same answer whenever and wherever they are judged.
 
+mod explain;
 mod window;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use crate::rule::RuleSet;
 use crate::rule::correlation::{Correlation, Kind, Named};
 use crate::rule::pattern::fold;
 use crate::taxonomy::{Event, FieldId};
+pub use explain::Group;
 use window::Moment;
 
 /// The longest value of a hit that is kept as it is, in bytes.

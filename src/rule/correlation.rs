@@ -102,6 +102,22 @@ pub enum Condition {
     Rules(Tree),
 }
 
+impl Kind {
+    /// Its `type`, as rules write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Events => "event_count",
+            Self::Values => "value_count",
+            Self::Sum => "value_sum",
+            Self::Average => "value_avg",
+            Self::Percentile(_) => "value_percentile",
+            Self::Median => "value_median",
+            Self::Temporal => "temporal",
+            Self::Ordered => "temporal_ordered",
+        }
+    }
+}
+
 /// How a measure is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compare {

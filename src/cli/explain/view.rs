@@ -73,7 +73,8 @@ pub(super) fn document(
     draw(out, &explanation.condition, 0, all, &mut drawn)
 }
 
-fn mark(holds: bool) -> String {
+/// Whether something holds.
+pub(super) fn mark(holds: bool) -> String {
     match holds {
         true => paint(text::GREEN, "✓"),
         false => paint(RED, "✗"),

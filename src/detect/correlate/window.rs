@@ -110,15 +110,21 @@ pub(super) fn moments(correlation: &Correlation, hits: &mut Vec<Hit>) -> Vec<Mom
 
 /// What was measured, in words.
 pub(super) fn said(correlation: &Correlation, measure: f64) -> String {
-    let what = match correlation.kind {
-        Kind::Events => "documents",
-        Kind::Values => "different values",
-        Kind::Sum => "sum",
-        Kind::Average => "average",
-        Kind::Percentile(_) => "percentile",
-        Kind::Median => "median",
-        Kind::Temporal => "rules",
-        Kind::Ordered => "rules in order",
+    let (one, more) = match correlation.kind {
+        Kind::Events => ("document", "documents"),
+        Kind::Values => ("value", "different values"),
+        Kind::Sum => ("sum", "sum"),
+        Kind::Average => ("average", "average"),
+        Kind::Percentile(_) => ("percentile", "percentile"),
+        Kind::Median => ("median", "median"),
+        Kind::Temporal => ("rule", "rules"),
+        Kind::Ordered => ("rule in order", "rules in order"),
+    };
+    // Exactly one: what is counted is whole.
+    let what = if measure.to_bits() == 1_f64.to_bits() {
+        one
+    } else {
+        more
     };
     format!("{measure} {what}")
 }
