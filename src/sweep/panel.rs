@@ -105,10 +105,14 @@ impl Panel {
         all
     }
 
-    /// Works on all threads; see [`in_order::in_order`].
+    /// Works on all threads, of which this is one: `feed` hands over what is to be worked on until it
+    /// is told that no more is wanted, `work` makes something of each, and `take` gets that in order.
     ///
     /// # Errors
-    /// `take` fails.
+    /// `take` fails; then no more is wanted.
+    ///
+    /// # Panics
+    /// If one of the three panics.
     pub fn in_order<W: Send, D: Send, E: Send>(
         &mut self,
         feed: impl FnOnce(&mut dyn FnMut(W) -> ControlFlow<()>),
