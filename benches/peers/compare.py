@@ -17,26 +17,12 @@ import json
 import os
 import pathlib
 import statistics
+import sys
 import tempfile
-import time
 
-HERE = pathlib.Path(__file__).parent
-
-
-def measured(arguments, out, cores=None):
-    """Wall seconds, CPU seconds and peak MB."""
-    begun = time.monotonic()
-    child = os.fork()
-    if child == 0:
-        if cores:
-            os.sched_setaffinity(0, cores)
-        os.dup2(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        os.execvp(arguments[0], arguments)
-    _, status, used = os.wait4(child, 0)
-    if status:
-        raise SystemExit(f"{arguments[0]} ended with {status}")
-    return time.monotonic() - begun, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent))
+from measured import measured, scan
 
 
 def main():
@@ -52,10 +38,7 @@ def main():
             count = sum(chunk.count(b"\n") for chunk in iter(lambda: events.read(1 << 20), b""))
         print(f"{file}: {count} events, {os.path.getsize(file) / 1e6:.0f} MB", flush=True)
         with tempfile.TemporaryDirectory() as folder:
-            os.mkdir(f"{folder}/modules")
-            open(f"{folder}/none.txt", "w").close()
-            one = [os.path.abspath(said.picket), "scan", os.path.abspath(file), "--rules", said.rules,
-                   "--modules", f"{folder}/modules", "--blacklist", f"{folder}/none.txt", "-o", "ndjson"]
+            one = scan(os.path.abspath(said.picket), file, said.rules, folder)
             other = [said.peer, said.rules, file]
             rows = collections.defaultdict(list)
             for _ in range(said.rounds):
@@ -63,11 +46,11 @@ def main():
                 rows["rsigma"].append(measured(other, f"{folder}/peer"))
                 rows["Picket, one core"].append(measured(one, f"{folder}/alone", {0}))
             for name, all_of in rows.items():
-                wall, cpu, peak = (statistics.median(column) for column in zip(*all_of))
+                cpu, _, wall, peak = (statistics.median(column) for column in zip(*all_of))
                 print(f"  {name}: {cpu:.1f} CPU s, {count / cpu:.0f} events a CPU second, "
                       f"{wall:.1f} s, {peak:.0f} MB", flush=True)
-            ratios = [peer[1] / mine[1] for mine, peer in zip(rows["Picket"], rows["rsigma"])]
-            cores = [alone[0] / mine[0] for mine, alone in zip(rows["Picket"], rows["Picket, one core"])]
+            ratios = [peer[0] / mine[0] for mine, peer in zip(rows["Picket"], rows["rsigma"])]
+            cores = [alone[2] / mine[2] for mine, alone in zip(rows["Picket"], rows["Picket, one core"])]
             print("  rsigma / Picket, CPU seconds:", " ".join(f"{ratio:.2f}" for ratio in ratios))
             print("  one core / all, wall:", " ".join(f"{ratio:.2f}" for ratio in cores))
             mine = collections.Counter(json.loads(line)["rule_id"] for line in open(f"{folder}/picket"))
