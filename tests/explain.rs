@@ -325,6 +325,17 @@ fn a_correlation_says_how_near_documents_come() {
     insta::assert_snapshot!("explain_correlation_chained", chained);
     let lines = explain("Guessed", "events.ndjson", &["-o", "ndjson"]);
     insta::assert_snapshot!("explain_correlation_json", lines);
+    fs::write(folder.path().join("none.ndjson"), "").unwrap();
+    let none = picket(
+        folder.path(),
+        &["explain", "many", "none.ndjson", "--rules", "logons.yml"],
+    );
+    assert_eq!((none.code, none.out.as_str()), (2, ""));
+    assert!(
+        none.err.contains("none.ndjson holds no document"),
+        "{}",
+        none.err
+    );
     let all = explain("many", "events.ndjson", &["--all"]);
     assert_eq!(all.matches(" failed  events.ndjson ").count(), 10, "{all}");
     // A scan finds it where an explanation says that it holds, and only there.

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::{Exit, Failure, Output, arsenal, machine, text};
+use crate::alert::Level;
 use crate::config::Config;
 use crate::detect::sigma::explain::{Explainer, Explanation};
 use crate::document::Document;
@@ -31,8 +32,8 @@ Examples:
   picket explain 'Many failed logons' Security.evtx
 
 Of several documents those are shown that the rule fires on; if there is none, those that come
-nearest; of a correlation, the groups of documents. Numbers behind a document's file are lines, in .evtx EventRecordIDs; `at` counts the bytes
-of a value.")]
+nearest; of a correlation, the groups of documents. Numbers behind a document's file are lines, in
+.evtx EventRecordIDs; `at` counts the bytes of a value.")]
 pub struct Args {
     /// A file with one rule or correlation, or the id, name or title of a loaded one.
     rule: String,
@@ -52,13 +53,46 @@ pub struct Args {
     all: bool,
 }
 
+/// What is said of a rule or correlation itself.
+#[derive(Serialize)]
+struct Head<'a> {
+    rule_id: &'a str,
+    rule: &'a str,
+    #[serde(skip)]
+    level: Level,
+    path: &'a Path,
+    line: usize,
+}
+
+impl<'a> From<&'a Rule> for Head<'a> {
+    fn from(rule: &'a Rule) -> Self {
+        Self {
+            rule_id: &rule.id,
+            rule: &rule.title,
+            level: rule.level,
+            path: &rule.path,
+            line: rule.line,
+        }
+    }
+}
+
+impl<'a> From<&'a Correlation> for Head<'a> {
+    fn from(correlation: &'a Correlation) -> Self {
+        Self {
+            rule_id: &correlation.id,
+            rule: &correlation.title,
+            level: correlation.level,
+            path: &correlation.path,
+            line: correlation.line,
+        }
+    }
+}
+
 /// What a machine reads of one document.
 #[derive(Serialize)]
 struct Line<'a> {
-    rule_id: &'a str,
-    rule: &'a str,
-    path: &'a Path,
-    line: usize,
+    #[serde(flatten)]
+    head: Head<'a>,
     document: &'a Place,
     #[serde(flatten)]
     explanation: &'a Explanation,
@@ -125,19 +159,13 @@ pub fn run(args: &Args, mut config: Config, output: Output) -> Result<Exit, Fail
     )?;
     warn(&problems);
     if nearest.shown.is_empty() {
-        return Err(Failure::input(format!(
-            "{} holds no document",
-            args.document
-        )));
+        return Err(no_document(args));
     }
     let lines: Vec<Line<'_>> = nearest
         .shown
         .iter()
         .map(|(document, explanation)| Line {
-            rule_id: &rule.id,
-            rule: &rule.title,
-            path: &rule.path,
-            line: rule.line,
+            head: Head::from(&rule),
             document,
             explanation,
         })
@@ -175,6 +203,10 @@ fn warn(problems: &[String]) {
         let problem = text::clean(problem).into_owned();
         anstream::eprintln!("{} {problem}", super::finding::warning());
     }
+}
+
+fn no_document(args: &Args) -> Failure {
+    Failure::input(format!("{} holds no document", args.document))
 }
 
 /// What is to be explained.

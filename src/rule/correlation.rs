@@ -3,6 +3,7 @@
 
 pub(super) mod read;
 
+use std::mem::discriminant;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -103,18 +104,23 @@ pub enum Condition {
 }
 
 impl Kind {
+    /// Each with its `type`, as rules write it; which percentile is said elsewhere.
+    const ALL: [(&'static str, Self); 8] = [
+        ("event_count", Self::Events),
+        ("value_count", Self::Values),
+        ("value_sum", Self::Sum),
+        ("value_avg", Self::Average),
+        ("value_percentile", Self::Percentile(0)),
+        ("value_median", Self::Median),
+        ("temporal", Self::Temporal),
+        ("temporal_ordered", Self::Ordered),
+    ];
+
     /// Its `type`, as rules write it.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Events => "event_count",
-            Self::Values => "value_count",
-            Self::Sum => "value_sum",
-            Self::Average => "value_avg",
-            Self::Percentile(_) => "value_percentile",
-            Self::Median => "value_median",
-            Self::Temporal => "temporal",
-            Self::Ordered => "temporal_ordered",
-        }
+        let same = |known: &Self| discriminant(known) == discriminant(&self);
+        let known = Self::ALL.iter().find(|(_, known)| same(known));
+        known.map_or("", |(name, _)| name)
     }
 }
 

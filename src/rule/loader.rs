@@ -28,8 +28,7 @@ use crate::taxonomy::Fields;
 /// that documents are judged again.
 const MEANING: &str = "picket sigma 1";
 
-/// So many files are handed over at a time: threads that wake one another for each take half as
-/// long again.
+/// So many files are handed over at a time, so that threads need not wake one another for each.
 const AT_A_TIME: usize = 64;
 
 /// The files of rules below a folder, sorted, or the file itself.

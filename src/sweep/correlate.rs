@@ -9,7 +9,7 @@ use chrono::Utc;
 
 use super::{Sweep, SweepError};
 use crate::detect::Judged;
-use crate::detect::correlate::{Correlator, Hit, Judgement};
+use crate::detect::correlate::{Correlator, Group, Hit, Judgement};
 use crate::detect::judge::Draft;
 use crate::document::{Document, DocumentId};
 use crate::finding::Finding;
@@ -46,10 +46,33 @@ impl Ledger {
 
     /// Judges all that is kept, which goes: what is found on which document.
     pub fn judge(&mut self, correlator: &Correlator) -> Vec<(DocumentId, Finding)> {
+        self.judge_each(correlator, |_, _| ())
+    }
+
+    /// The same, of which only how near each group of that correlation comes is told: those first in
+    /// which it holds, then those that come nearest.
+    pub fn explain(&mut self, correlator: &Correlator, number: usize) -> Vec<Group> {
+        let mut groups = Vec::new();
+        self.judge_each(correlator, |of, hits| {
+            if of == number {
+                groups.extend(correlator.nearest(number, hits));
+            }
+        });
+        groups.sort_by(Group::nearer);
+        groups
+    }
+
+    /// Judges each group, once it was looked at.
+    fn judge_each(
+        &mut self,
+        correlator: &Correlator,
+        mut look: impl FnMut(usize, &mut Vec<Hit>),
+    ) -> Vec<(DocumentId, Finding)> {
         let mut found = Vec::new();
         // Each correlation comes before those that build on it.
         while let Some(((correlation, _), mut hits)) = self.groups.pop_first() {
             self.count -= hits.len();
+            look(correlation, &mut hits);
             let judgement = correlator.judge(correlation, &mut hits, i64::MIN, i64::MAX);
             found.extend(judgement.findings);
             for (outer, hit) in judgement.outer {

@@ -88,13 +88,12 @@ impl Panel {
     /// Judges documents on all threads; the result does not depend on how many there are.
     pub fn page(&mut self, documents: &[Document]) -> Judged {
         let mut all = Judged::default();
-        let parts = documents.chunks(AT_A_TIME);
-        let needed = self.judges.len().min(parts.len());
+        let needed = documents.len().div_ceil(AT_A_TIME).min(self.judges.len());
         let Ok(()) = in_order::in_order(
             &mut self.judges[..needed],
             |give| {
                 // Taking in does not fail.
-                let _ = { parts }.try_for_each(give);
+                let _ = documents.chunks(AT_A_TIME).try_for_each(give);
             },
             |judge, part| judge.page(part),
             |judged| {

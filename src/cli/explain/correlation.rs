@@ -4,23 +4,20 @@
 mod view;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{Args, documents};
+use super::{Args, Head, documents};
 use crate::cli::{Failure, Output, machine};
 use crate::config::Config;
-use crate::detect::correlate::{Correlator, Group, Hit};
+use crate::detect::correlate::{Correlator, Group};
 use crate::detect::sigma::SigmaDetector;
 use crate::document::Document;
 use crate::rule::RuleSet;
 use crate::rule::correlation::{Correlation, Named};
+use crate::sweep::Ledger;
 use crate::taxonomy::{Event, Fields, Reader, Slots};
-
-/// The most hits that are kept; of more the first are spoken of.
-const MAX_HITS: usize = 500_000;
 
 /// A correlation among the rules that it is about.
 pub(super) struct Meant {
@@ -32,10 +29,8 @@ pub(super) struct Meant {
 /// What a machine reads.
 #[derive(Serialize)]
 struct Line<'a> {
-    rule_id: &'a str,
-    rule: &'a str,
-    path: &'a Path,
-    line: usize,
+    #[serde(flatten)]
+    head: Head<'a>,
     holds: bool,
     asks: &'a str,
     documents: u64,
@@ -103,15 +98,15 @@ pub(super) fn explain(
         },
     )?;
     super::warn(&problems);
-    let groups = correlator.explain(number, std::mem::take(&mut seen.hits));
+    if seen.documents == 0 {
+        return Err(super::no_document(args));
+    }
+    let groups = seen.ledger.explain(&correlator, number);
     let shown = groups.get(..args.limit.max(1)).unwrap_or(&groups);
     let mut out = anstream::stdout().lock();
     if output != Output::Table {
         let line = Line {
-            rule_id: &correlation.id,
-            rule: &correlation.title,
-            path: &correlation.path,
-            line: correlation.line,
+            head: correlation.into(),
             holds: groups.iter().any(|group| group.holds),
             asks: &correlation.asks,
             documents: seen.documents,
@@ -133,8 +128,7 @@ pub(super) fn explain(
 /// What was seen of the documents.
 struct Seen {
     documents: u64,
-    hits: Vec<(usize, Hit)>,
-    dropped: u64,
+    ledger: Ledger,
     rules: Vec<Spoken>,
 }
 
@@ -147,8 +141,7 @@ impl Seen {
         });
         Self {
             documents: 0,
-            hits: Vec::new(),
-            dropped: 0,
+            ledger: Ledger::default(),
             rules: rules.collect(),
         }
     }
@@ -176,12 +169,8 @@ impl Seen {
                     }
                 }
             }
-            for hit in correlator.hits(*rule, event) {
-                if self.hits.len() < MAX_HITS {
-                    self.hits.push(hit);
-                } else {
-                    self.dropped += 1;
-                }
+            for (of, hit) in correlator.hits(*rule, event) {
+                self.ledger.keep(of, hit);
             }
         }
     }

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 
+use super::Head;
 use super::documents::Place;
 use crate::cli::text::{self, BOLD, DIM, clean, paint};
 use crate::detect::sigma::explain::{Explanation, Node, What};
@@ -20,18 +21,21 @@ const MAX_SHOWN: usize = 120;
 
 const RED: Style = AnsiColor::Red.on_default();
 
-/// The rule.
-pub(super) fn head(out: &mut impl Write, rule: &Rule, conditions: &[String]) -> io::Result<()> {
+/// What is explained, and where it stands.
+pub(super) fn title(out: &mut impl Write, head: &Head<'_>) -> io::Result<()> {
+    let place = format!("{}:{}", clean(&head.path.display().to_string()), head.line);
+    let title = paint(BOLD, clean(head.rule));
     writeln!(
         out,
-        "{} {} {}",
-        paint(BOLD, clean(&rule.title)),
-        paint(DIM, rule.level),
-        paint(
-            DIM,
-            format!("{}:{}", clean(&rule.path.display().to_string()), rule.line)
-        )
-    )?;
+        "{title} {} {}",
+        paint(DIM, head.level),
+        paint(DIM, place)
+    )
+}
+
+/// The rule.
+pub(super) fn head(out: &mut impl Write, rule: &Rule, conditions: &[String]) -> io::Result<()> {
+    title(out, &rule.into())?;
     for condition in conditions {
         writeln!(out, "condition: {}", clean(condition))?;
     }

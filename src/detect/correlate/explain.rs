@@ -1,7 +1,7 @@
 //! What becomes of the hits of a correlation, group by group, also where it does not hold: how near
 //! each came, and what documents lack that are in no group. Pure, as all of correlating is.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
 
 use super::window::{self, Moment};
 use super::{Correlator, Hit};
@@ -23,33 +23,31 @@ pub struct Group {
     distance: f64,
 }
 
+impl Group {
+    /// Which of two comes nearer: where the correlation holds is nearest.
+    pub fn nearer(&self, other: &Self) -> Ordering {
+        self.distance.total_cmp(&other.distance)
+    }
+}
+
 impl Correlator {
-    /// The groups of that correlation: those first in which it holds, then those that come nearest.
-    /// `hits` are those of all correlations, each with its correlation's position.
-    pub fn explain(
-        &self,
-        number: usize,
-        hits: impl IntoIterator<Item = (usize, Hit)>,
-    ) -> Vec<Group> {
-        let mut waiting: BTreeMap<(usize, String), Vec<Hit>> = BTreeMap::new();
-        let keep = |waiting: &mut BTreeMap<_, Vec<Hit>>, (of, hit): (usize, Hit)| {
-            let group = (of, hit.part.group.clone());
-            waiting.entry(group).or_default().push(hit);
-        };
-        hits.into_iter().for_each(|hit| keep(&mut waiting, hit));
-        let mut groups = Vec::new();
-        // Each correlation comes before those that build on it.
-        while let Some(((of, _), mut hits)) = waiting.pop_first() {
-            if of == number {
-                groups.extend(self.get(number).and_then(|of| nearest(of, &mut hits)));
-            } else if of < number {
-                let judgement = self.judge(of, &mut hits, i64::MIN, i64::MAX);
-                let outer = judgement.outer.into_iter();
-                outer.for_each(|hit| keep(&mut waiting, hit));
-            }
-        }
-        groups.sort_by(|a, b| a.distance.total_cmp(&b.distance));
-        groups
+    /// The moment at which the hits of one group of that correlation come nearest.
+    pub fn nearest(&self, number: usize, hits: &mut Vec<Hit>) -> Option<Group> {
+        let correlation = self.get(number)?;
+        let moments = window::moments(correlation, hits);
+        let near = moments
+            .iter()
+            .map(|moment| (distance(correlation, moment), moment));
+        // Of several that are as near, the first.
+        let (distance, moment) = near.min_by(|a, b| a.0.total_cmp(&b.0))?;
+        let inside = hits.get(moment.window.clone()).unwrap_or_default();
+        Some(Group {
+            holds: moment.holds,
+            measured: window::said(correlation, moment.measure),
+            common: inside.last()?.part.common.clone(),
+            hits: inside.to_vec(),
+            distance,
+        })
     }
 
     /// What the event does not say of all that it must, to count in that correlation as that member:
@@ -73,23 +71,6 @@ impl Correlator {
             .chain(without.map(|(name, _)| name))
             .collect()
     }
-}
-
-fn nearest(correlation: &Correlation, hits: &mut Vec<Hit>) -> Option<Group> {
-    let moments = window::moments(correlation, hits);
-    let near = moments
-        .iter()
-        .map(|moment| (distance(correlation, moment), moment));
-    // Of several that are as near, the first.
-    let (distance, moment) = near.min_by(|a, b| a.0.total_cmp(&b.0))?;
-    let inside = hits.get(moment.window.clone()).unwrap_or_default();
-    Some(Group {
-        holds: moment.holds,
-        measured: window::said(correlation, moment.measure),
-        common: inside.last()?.part.common.clone(),
-        hits: inside.to_vec(),
-        distance,
-    })
 }
 
 /// How far a moment is from what is asked.

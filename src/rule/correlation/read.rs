@@ -230,29 +230,15 @@ fn names(body: &Node, key: &str) -> Result<Vec<(String, usize)>, Unusable> {
 }
 
 fn kind(body: &Node, condition: Option<&Node>) -> Result<Kind, Unusable> {
-    const KINDS: [&str; 8] = [
-        "event_count",
-        "value_count",
-        "value_sum",
-        "value_avg",
-        "value_percentile",
-        "value_median",
-        "temporal",
-        "temporal_ordered",
-    ];
+    let names = Kind::ALL.map(|(name, _)| name);
     let Some(node) = body.get("type") else {
         let error = Unusable::new(body.line, "the correlation has no `type`");
-        return Err(error.help(format!("one of {}", KINDS.join(", "))));
+        return Err(error.help(format!("one of {}", names.join(", "))));
     };
-    Ok(match node.scalar().unwrap_or_default() {
-        "event_count" => Kind::Events,
-        "value_count" => Kind::Values,
-        "value_sum" => Kind::Sum,
-        "value_avg" => Kind::Average,
-        "value_median" => Kind::Median,
-        "temporal" => Kind::Temporal,
-        "temporal_ordered" => Kind::Ordered,
-        "value_percentile" => {
+    let said = node.scalar().unwrap_or_default();
+    let known = Kind::ALL.into_iter().find(|(name, _)| *name == said);
+    Ok(match known.map(|(_, kind)| kind) {
+        Some(Kind::Percentile(_)) => {
             let percent = condition.and_then(|condition| condition.get("percentile"));
             let number = percent
                 .and_then(Node::scalar)
@@ -266,11 +252,12 @@ fn kind(body: &Node, condition: Option<&Node>) -> Result<Kind, Unusable> {
                 }
             }
         }
-        other => {
-            let error = Unusable::new(node.line, format!("unknown type `{other}`"));
-            return Err(match nearest(other, KINDS) {
+        Some(kind) => kind,
+        None => {
+            let error = Unusable::new(node.line, format!("unknown type `{said}`"));
+            return Err(match nearest(said, names) {
                 Some(near) => error.help(format!("did you mean `{near}`?")),
-                None => error.help(format!("one of {}", KINDS.join(", "))),
+                None => error.help(format!("one of {}", names.join(", "))),
             });
         }
     })

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{Seen, Spoken, common, name};
-use crate::cli::explain::view::mark;
+use crate::cli::explain::view::{mark, title};
 use crate::cli::text::{self, BOLD, DIM, clean, paint};
 use crate::detect::correlate::Group;
 use crate::rule::correlation::Correlation;
@@ -13,10 +13,7 @@ const MAX_SHOWN: usize = 8;
 
 /// The correlation.
 pub(super) fn head(out: &mut impl Write, correlation: &Correlation) -> io::Result<()> {
-    let place = format!("{}:{}", correlation.path.display(), correlation.line);
-    let title = paint(BOLD, clean(&correlation.title));
-    let level = paint(DIM, correlation.level);
-    writeln!(out, "{title} {level} {}", paint(DIM, clean(&place)))?;
+    title(out, &correlation.into())?;
     let names: Vec<&str> = correlation
         .members
         .iter()
@@ -160,8 +157,9 @@ pub(super) fn foot(
             (_, n) => format!("; shown are {n}"),
         };
     }
-    if seen.dropped > 0 {
-        line += &format!("; {} more were left out", text::count(seen.dropped, "hit"));
+    if seen.ledger.dropped > 0 {
+        let dropped = text::count(seen.ledger.dropped as u64, "hit");
+        line += &format!("; {dropped} more were left out");
     }
     writeln!(out, "{}", paint(DIM, line))
 }
