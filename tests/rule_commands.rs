@@ -69,6 +69,63 @@ fn cost_names_the_rules_that_are_asked_most() {
 }
 
 #[test]
+fn cost_counts_what_correlations_judge() {
+    let folder = folder();
+    let rules = "\
+title: Failed logon
+name: failed
+id: failed
+logsource: {product: windows, service: security}
+detection: {sel: {EventID: 4625}, condition: sel}
+---
+title: Many failures
+id: many
+level: high
+correlation:
+  type: event_count
+  rules: [failed]
+  group-by: [TargetUserName]
+  timespan: 1m
+  condition: {gte: 3}
+---
+title: No such group
+id: none
+level: high
+correlation: {type: event_count, rules: [failed], group-by: [NoSuchField], timespan: 1m, condition: {gte: 1}}
+";
+    fs::write(folder.path().join("rules.yml"), rules).unwrap();
+    let event = |second: u32, user: &str| {
+        json!({"Channel": "Security", "EventID": 4625, "TargetUserName": user,
+            "@timestamp": format!("2026-01-01T00:00:{second:02}Z")})
+        .to_string()
+    };
+    let events = [
+        (1, "anna"),
+        (2, "bert"),
+        (3, "anna"),
+        (4, "anna"),
+        (5, "bert"),
+    ];
+    let lines = events.map(|(second, user)| event(second, user));
+    fs::write(folder.path().join("events.ndjson"), lines.join("\n")).unwrap();
+    let arguments = ["rules", "cost", "events.ndjson", "--rules", "rules.yml"];
+    let cost = picket(folder.path(), &[&arguments[..], &["-o", "ndjson"]].concat());
+    assert_eq!(cost.code, 0, "{}", cost.err);
+    let rows = cost.json();
+    let of = |id: &str| rows.iter().find(|row| row["rule_id"] == id).unwrap();
+    let counts = |id| ["asked", "hits", "groups"].map(|key| of(id)[key].as_u64());
+    assert_eq!(counts("many"), [Some(5), Some(1), Some(2)]);
+    assert_eq!(counts("none"), [Some(0), Some(0), Some(0)]);
+    assert_eq!(counts("failed")[1..], [Some(5), None]);
+    let took = |key: &str| of("many")[key].as_u64().unwrap();
+    assert!(took("matching_ns") >= took("slowest_ns") && took("slowest_ns") > 0);
+    let table = picket(folder.path(), &arguments).out;
+    for part in ["a correlation, with 2 groups", "1 of 3 were asked of none"] {
+        assert!(table.contains(part), "no {part} in\n{table}");
+    }
+}
+
+#[test]
 fn cross_check_says_what_was_asked_and_where_the_engines_differ() {
     let folder = folder();
     let rules = folder.path().join("rules");

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use chrono::Utc;
 
@@ -11,6 +12,7 @@ use super::{Sweep, SweepError};
 use crate::detect::Judged;
 use crate::detect::correlate::{Correlator, Group, Hit, Judgement};
 use crate::detect::judge::Draft;
+use crate::detect::sigma::cost::Costs;
 use crate::document::{Document, DocumentId};
 use crate::finding::Finding;
 use crate::problem::Problem;
@@ -46,34 +48,55 @@ impl Ledger {
 
     /// Judges all that is kept, which goes: what is found on which document.
     pub fn judge(&mut self, correlator: &Correlator) -> Vec<(DocumentId, Finding)> {
-        self.judge_each(correlator, |_, _| ())
+        self.judge_each(|of, hits| whole(correlator, of, hits))
     }
 
     /// The same, of which only how near each group of that correlation comes is told: those first in
     /// which it holds, then those that come nearest.
     pub fn explain(&mut self, correlator: &Correlator, number: usize) -> Vec<Group> {
         let mut groups = Vec::new();
-        self.judge_each(correlator, |of, hits| {
+        self.judge_each(|of, hits| {
             if of == number {
                 groups.extend(correlator.nearest(number, hits));
             }
+            whole(correlator, of, hits)
         });
         groups.sort_by(Group::nearer);
         groups
     }
 
-    /// Judges each group, once it was looked at.
-    fn judge_each(
+    /// The same, of which only what each correlation took is added. `clock` says how long ago some
+    /// fixed moment is.
+    pub fn measure(
         &mut self,
         correlator: &Correlator,
-        mut look: impl FnMut(usize, &mut Vec<Hit>),
+        clock: &dyn Fn() -> Duration,
+        costs: &mut Costs,
+    ) {
+        self.judge_each(|of, hits| {
+            let begun = clock();
+            let judgement = whole(correlator, of, hits);
+            let took = clock().saturating_sub(begun);
+            let cost = costs.correlations.entry(of).or_default();
+            cost.judged += hits.len() as u64;
+            cost.groups += 1;
+            cost.hits += judgement.findings.len() as u64;
+            cost.time += took;
+            cost.slowest = cost.slowest.max(took);
+            judgement
+        });
+    }
+
+    /// Judges group by group.
+    fn judge_each(
+        &mut self,
+        mut judge: impl FnMut(usize, &mut Vec<Hit>) -> Judgement,
     ) -> Vec<(DocumentId, Finding)> {
         let mut found = Vec::new();
         // Each correlation comes before those that build on it.
         while let Some(((correlation, _), mut hits)) = self.groups.pop_first() {
             self.count -= hits.len();
-            look(correlation, &mut hits);
-            let judgement = correlator.judge(correlation, &mut hits, i64::MIN, i64::MAX);
+            let judgement = judge(correlation, &mut hits);
             found.extend(judgement.findings);
             for (outer, hit) in judgement.outer {
                 self.keep(outer, hit);
@@ -101,6 +124,11 @@ impl Ledger {
             Problem::new("correlations", message).help("load the files into a store and sweep it")
         })
     }
+}
+
+/// What all hits of a group bring about.
+fn whole(correlator: &Correlator, correlation: usize, hits: &mut Vec<Hit>) -> Judgement {
+    correlator.judge(correlation, hits, i64::MIN, i64::MAX)
 }
 
 /// A group has more hits than are looked at.

@@ -2,17 +2,18 @@
 //! name. Measures in a mode of its own: scans and sweeps carry no clocks.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::recording::{self, Rules};
 use crate::cli::machine::to_json;
-use crate::cli::{Exit, Failure, Output, text};
+use crate::cli::{Exit, Failure, Output, load, text};
 use crate::config::Config;
-use crate::detect::sigma::cost::{Cost, Costs};
-use crate::rule::Rule;
+use crate::detect::sigma::cost::Costs;
+use crate::rule::RuleSet;
+use crate::sweep::Ledger;
 
 /// What may be said after `picket rules cost`.
 #[derive(Debug, clap::Args)]
@@ -23,9 +24,11 @@ Examples:
   picket rules cost events.ndjson -o json | jq '.rules[] | select(.asked_of_all)'
 
 `asked` is how often a rule could neither be ruled out nor was known from an event that said the
-same, `matching` what answering took, `on hits` what evidence and the second opinion of sigma-rust
-took. A question that several rules ask is answered once an event; the first of them pays. One thread
-measures, in the way of a scan: from some thousand events on it knows what is frequent.")]
+same, `matching` what answering took, `on hits` what evidence, the second opinion of sigma-rust and
+hits of correlations took. A question that several rules ask is answered once an event; the first of
+them pays. Of a correlation, `asked` is how many hits were judged, `slowest` the dearest of its groups;
+that a sweep also keeps hits in the store is not measured. One thread measures, in the way of a scan:
+from some thousand events on it knows what is frequent.")]
 pub struct Args {
     /// .evtx, JSON, NDJSON, CSV; plain, .gz or .zip; folders; - for NDJSON on standard input.
     #[arg(required = true, value_name = "FILE")]
@@ -38,41 +41,62 @@ pub struct Args {
     top: usize,
 }
 
-/// One rule, as machines read it.
+/// A rule or a correlation, as machines read it.
 #[derive(Serialize)]
 struct Row<'a> {
     rule_id: &'a str,
     rule: &'a str,
-    path: &'a std::path::Path,
+    path: &'a Path,
     line: usize,
+    /// Of a correlation: hits of its rules that were judged.
     asked: u64,
     hits: u64,
-    matching_ns: u128,
-    on_hits_ns: u128,
-    slowest_ns: u128,
+    #[serde(rename = "matching_ns", serialize_with = "nanoseconds")]
+    matching: Duration,
+    #[serde(rename = "on_hits_ns", serialize_with = "nanoseconds")]
+    on_hits: Duration,
+    /// Of a correlation: what one group took.
+    #[serde(rename = "slowest_ns", serialize_with = "nanoseconds")]
+    slowest: Duration,
     asked_of_all: bool,
     regex_not_asked: u64,
+    /// Of a correlation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    groups: Option<u64>,
+}
+
+impl Row<'_> {
+    fn time(&self) -> Duration {
+        self.matching + self.on_hits
+    }
+}
+
+fn nanoseconds<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_u128(time.as_nanos())
 }
 
 /// Runs the command.
 pub fn run(args: &Args, mut config: Config, output: Output) -> Result<Exit, Failure> {
     let mut rules = Rules::load(&mut config, &args.rules)?;
     rules.warn();
-    let mut costs = Costs::default();
+    let (mut costs, mut ledger) = (Costs::default(), Ledger::default());
     let begun = Instant::now();
     let clock = || begun.elapsed();
     let detector = &mut rules.detector;
     let events = recording::read(&args.files, &rules.fields, |event| {
-        detector.measure(event, &clock, &mut costs);
+        for (correlation, hit) in detector.measure(event, &clock, &mut costs) {
+            ledger.keep(correlation, hit);
+        }
         Ok(())
     })?;
-    let mut rows: Vec<(&Rule, &Cost)> = rules.set.rules.iter().zip(&costs.rules).collect();
-    rows.sort_by_key(|(_, cost)| std::cmp::Reverse(cost.time()));
+    load::warn(ledger.problem().as_slice(), 0, "");
+    ledger.measure(&detector.correlator(), &clock, &mut costs);
+    let mut rows = rows(&rules.set, &costs);
+    rows.sort_by_key(|row| std::cmp::Reverse(row.time()));
     let mut out = anstream::stdout().lock();
     match output {
         Output::Table => print(&mut out, &rows, &costs, events, args.top)?,
         Output::Json => {
-            let rows: Vec<Row<'_>> = rows.iter().map(|row| machine(row)).collect();
             let all = serde_json::json!({
                 "events": events,
                 "index_ns": costs.index.as_nanos() as u64,
@@ -82,62 +106,84 @@ pub fn run(args: &Args, mut config: Config, output: Output) -> Result<Exit, Fail
         }
         Output::Ndjson => {
             for row in &rows {
-                writeln!(out, "{}", to_json(&machine(row))?)?;
+                writeln!(out, "{}", to_json(row)?)?;
             }
         }
     }
     Ok(Exit::Done)
 }
 
-fn machine<'a>((rule, cost): &(&'a Rule, &'a Cost)) -> Row<'a> {
-    Row {
+fn rows<'a>(set: &'a RuleSet, costs: &Costs) -> Vec<Row<'a>> {
+    let of_rules = set.rules.iter().zip(&costs.rules).map(|(rule, cost)| Row {
         rule_id: &rule.id,
         rule: &rule.title,
         path: &rule.path,
         line: rule.line,
         asked: cost.asked,
         hits: cost.hits,
-        matching_ns: cost.matching.as_nanos(),
-        on_hits_ns: cost.on_hits.as_nanos(),
-        slowest_ns: cost.slowest.as_nanos(),
+        matching: cost.matching,
+        on_hits: cost.on_hits,
+        slowest: cost.slowest,
         asked_of_all: cost.asked_of_all,
         regex_not_asked: cost.overlong,
-    }
+        groups: None,
+    });
+    let correlations = (0..).zip(&set.correlations).map(|(number, correlation)| {
+        let cost = costs.correlations.get(&number).cloned().unwrap_or_default();
+        Row {
+            rule_id: &correlation.id,
+            rule: &correlation.title,
+            path: &correlation.path,
+            line: correlation.line,
+            asked: cost.judged,
+            hits: cost.hits,
+            matching: cost.time,
+            on_hits: Duration::ZERO,
+            slowest: cost.slowest,
+            asked_of_all: false,
+            regex_not_asked: 0,
+            groups: Some(cost.groups),
+        }
+    });
+    of_rules.chain(correlations).collect()
 }
 
 fn print(
     out: &mut impl Write,
-    rows: &[(&Rule, &Cost)],
+    rows: &[Row<'_>],
     costs: &Costs,
     events: u64,
     top: usize,
 ) -> Result<(), Failure> {
-    let all: Duration = rows.iter().map(|(_, cost)| cost.time()).sum();
-    let asked: Vec<_> = rows.iter().filter(|(_, cost)| cost.asked > 0).collect();
+    let all: Duration = rows.iter().map(Row::time).sum();
+    let asked: Vec<_> = rows.iter().filter(|row| row.asked > 0).collect();
     let mut table = text::table(&[
         "share", "matching", "on hits", "asked", "hits", "slowest", "rule",
     ]);
-    for (rule, cost) in asked.iter().take(top) {
+    for row in asked.iter().take(top) {
         let mut note = String::new();
-        if cost.asked_of_all {
+        if let Some(groups) = row.groups {
+            note += &format!("\na correlation, with {}", text::count(groups, "group"));
+        }
+        if row.asked_of_all {
             note += "\nasked of every event of its log source: it names no text that must be there";
         }
-        if cost.overlong > 0 {
-            let times = text::count(cost.overlong, "value");
+        if row.regex_not_asked > 0 {
+            let times = text::count(row.regex_not_asked, "value");
             note += &format!("\n{times} too long for its regular expression, which was not asked");
         }
         table.add_row([
-            share(cost.time(), all),
-            text::short(cost.matching),
-            text::short(cost.on_hits),
-            text::number(cost.asked),
-            text::number(cost.hits),
-            text::short(cost.slowest),
+            share(row.time(), all),
+            text::short(row.matching),
+            text::short(row.on_hits),
+            text::number(row.asked),
+            text::number(row.hits),
+            text::short(row.slowest),
             format!(
                 "{}\n{}:{}{note}",
-                text::clean(&rule.title),
-                text::clean(&rule.path.display().to_string()),
-                rule.line
+                text::clean(row.rule),
+                text::clean(&row.path.display().to_string()),
+                row.line
             ),
         ]);
     }

@@ -1,10 +1,12 @@
 //! What each rule costs: the same judgement as [`SigmaDetector::hits`], with a clock that is handed
 //! in. The normal path has none.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::SigmaDetector;
 use super::walk::Meter;
+use crate::detect::correlate::Hit;
 use crate::taxonomy::Event;
 
 /// What one rule has cost.
@@ -16,7 +18,7 @@ pub struct Cost {
     pub hits: u64,
     /// What asking took.
     pub matching: Duration,
-    /// What evidence and second opinion took.
+    /// What evidence, second opinion and the correlations that name it took.
     pub on_hits: Duration,
     /// How often a regular expression of it was not asked, as the value is too long for it.
     pub overlong: u64,
@@ -26,25 +28,41 @@ pub struct Cost {
     pub asked_of_all: bool,
 }
 
-impl Cost {
-    /// All that it took.
-    pub fn time(&self) -> Duration {
-        self.matching + self.on_hits
-    }
+/// What one correlation has cost, beside its rules.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupCost {
+    /// How many hits were judged.
+    pub judged: u64,
+    /// In how many groups.
+    pub groups: u64,
+    /// How often it began to hold.
+    pub hits: u64,
+    /// What judging took.
+    pub time: Duration,
+    /// The longest that one group took.
+    pub slowest: Duration,
 }
 
-/// What all rules have cost, by their positions in [`crate::rule::RuleSet::rules`].
+/// What all rules have cost.
 #[derive(Clone, Debug, Default)]
 pub struct Costs {
-    /// A row a rule, once an event was measured.
+    /// By their positions in [`crate::rule::RuleSet::rules`], once an event was measured.
     pub rules: Vec<Cost>,
+    /// By their positions in [`crate::rule::RuleSet::correlations`]; those that were asked.
+    pub correlations: BTreeMap<usize, GroupCost>,
     /// What it took to say which rules are asked.
     pub index: Duration,
 }
 
 impl SigmaDetector {
     /// Judges one event and adds what it took. `clock` says how long ago some fixed moment is.
-    pub fn measure(&mut self, event: &Event<'_>, clock: &dyn Fn() -> Duration, costs: &mut Costs) {
+    /// Returns its hits of correlations, with their positions.
+    pub fn measure(
+        &mut self,
+        event: &Event<'_>,
+        clock: &dyn Fn() -> Duration,
+        costs: &mut Costs,
+    ) -> Vec<(usize, Hit)> {
         let shared = self.shared.clone();
         if costs.rules.is_empty() {
             let cost = |pivot: &Option<_>| Cost {
@@ -64,13 +82,19 @@ impl SigmaDetector {
         let hits = self.metered(event, &mut meter).to_vec();
         let matching = meter.matching;
         costs.index += lap(&mut last, clock).saturating_sub(matching);
+        let mut of_correlations = Vec::new();
         for number in hits {
-            drop(self.finding(number, event));
+            of_correlations.append(&mut shared.correlator.hits(number, event));
+            let rule = shared.rules.rules.get(number as usize);
+            if rule.is_some_and(|rule| !rule.silent) {
+                drop(self.finding(number, event));
+            }
             if let Some(cost) = costs.rules.get_mut(number as usize) {
                 cost.hits += 1;
                 cost.on_hits += lap(&mut last, clock);
             }
         }
+        of_correlations
     }
 }
 
