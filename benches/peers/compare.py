@@ -49,9 +49,10 @@ def main():
                 cpu, _, wall, peak = (statistics.median(column) for column in zip(*all_of))
                 print(f"  {name}: {cpu:.1f} CPU s, {count / cpu:.0f} events a CPU second, "
                       f"{wall:.1f} s, {peak:.0f} MB", flush=True)
-            ratios = [peer[0] / mine[0] for mine, peer in zip(rows["Picket"], rows["rsigma"])]
+            for name in ["Picket", "Picket, one core"]:
+                ratios = [peer[0] / mine[0] for mine, peer in zip(rows[name], rows["rsigma"])]
+                print(f"  rsigma / {name}, CPU seconds:", " ".join(f"{ratio:.2f}" for ratio in ratios))
             cores = [alone[2] / mine[2] for mine, alone in zip(rows["Picket"], rows["Picket, one core"])]
-            print("  rsigma / Picket, CPU seconds:", " ".join(f"{ratio:.2f}" for ratio in ratios))
             print("  one core / all, wall:", " ".join(f"{ratio:.2f}" for ratio in cores))
             mine = collections.Counter(json.loads(line)["rule_id"] for line in open(f"{folder}/picket"))
             peer = collections.Counter(line.rstrip("\n").split("\t")[1] for line in open(f"{folder}/peer"))

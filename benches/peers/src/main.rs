@@ -2,8 +2,11 @@
 //! (records are counted over all files), and how many events there were on standard error.
 //!
 //! Used in the way that favours it: events are routed by Channel and EventID with the same table as
-//! Picket's, and each route has an engine of its own, which holds the route's rules only. With
-//! `PEER_CROSS_RULE=1` the engines also use the index over all rules that rsigma leaves off.
+//! Picket's, and each route has an engine of its own, which holds the route's rules only; of findings nothing but
+//! the ids of rules is written. Pipelines tell it what the events call the fields that rules ask for, as its users
+//! tell it, so that both engines answer the same: with `PEER_PLAIN_NAMES=1` they do not, and most rules
+//! hold for no event of Security 4688. With `PEER_CROSS_RULE=1` the engines also use the index over all
+//! rules that rsigma leaves off.
 
 use std::collections::{HashMap, HashSet};
 use std::error::Error;
@@ -11,9 +14,34 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
 
-use rsigma_eval::{Engine, JsonEvent};
+use rsigma_eval::{Engine, JsonEvent, parse_pipeline};
 use rsigma_parser::{SigmaRule, parse_sigma_directory};
 use serde_json::Value;
+
+/// What the recordings call the provider, and what Security 4688 calls what Sysmon 1 has too. Rules of
+/// SigmaHQ have both values of `IntegrityLevel` themselves.
+const NAMES: [&str; 2] = [
+    "
+name: provider
+transformations:
+  - type: field_name_mapping
+    mapping:
+      Provider_Name: SourceName
+",
+    "
+name: security-4688
+transformations:
+  - type: field_name_mapping
+    mapping:
+      Image: NewProcessName
+      ParentImage: ParentProcessName
+      LogonId: SubjectLogonId
+      IntegrityLevel: MandatoryLabel
+    rule_conditions:
+      - type: logsource
+        category: process_creation
+",
+];
 
 /// Which (channel, event id) a category has, and which channels a service has, in lower case.
 struct Table {
@@ -71,6 +99,12 @@ impl Table {
 
 fn engine(rules: &[SigmaRule], table: &Table, channel: &str, id: u64) -> Engine {
     let mut engine = Engine::new();
+    if std::env::var_os("PEER_PLAIN_NAMES").is_none() {
+        let is_4688 = (channel, id) == ("security", 4688);
+        for names in &NAMES[..1 + usize::from(is_4688)] {
+            engine.add_pipeline(parse_pipeline(names).expect("it is written above"));
+        }
+    }
     engine.set_cross_rule_ac(std::env::var_os("PEER_CROSS_RULE").is_some());
     engine.add_rules(rules.iter().filter(|rule| table.fits(rule, channel, id)));
     engine
