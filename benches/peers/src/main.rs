@@ -2,11 +2,11 @@
 //! (records are counted over all files), and how many events there were on standard error.
 //!
 //! Used in the way that favours it: events are routed by Channel and EventID with the same table as
-//! Picket's, and each route has an engine of its own, which holds the route's rules only; of findings nothing but
-//! the ids of rules is written. Pipelines tell it what the events call the fields that rules ask for, as its users
-//! tell it, so that both engines answer the same: with `PEER_PLAIN_NAMES=1` they do not, and most rules
-//! hold for no event of Security 4688. With `PEER_CROSS_RULE=1` the engines also use the index over all
-//! rules that rsigma leaves off.
+//! Picket's, each route has an engine of its own, which holds the route's rules only, and of findings
+//! nothing but the ids of rules is written. Pipelines tell it what the events call the fields that
+//! rules ask for, as its users tell it, so that both engines answer the same: with
+//! `PEER_PLAIN_NAMES=1` they do not, and most rules hold for no event of Security 4688. With
+//! `PEER_CROSS_RULE=1` the engines also use the index over all rules that rsigma leaves off.
 
 use std::collections::{HashMap, HashSet};
 use std::error::Error;
