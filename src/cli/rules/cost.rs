@@ -114,37 +114,44 @@ pub fn run(args: &Args, mut config: Config, output: Output) -> Result<Exit, Fail
 }
 
 fn rows<'a>(set: &'a RuleSet, costs: &Costs) -> Vec<Row<'a>> {
-    let of_rules = set.rules.iter().zip(&costs.rules).map(|(rule, cost)| Row {
-        rule_id: &rule.id,
-        rule: &rule.title,
-        path: &rule.path,
-        line: rule.line,
-        asked: cost.asked,
-        hits: cost.hits,
-        matching: cost.matching,
-        on_hits: cost.on_hits,
-        slowest: cost.slowest,
-        asked_of_all: cost.asked_of_all,
-        regex_not_asked: cost.overlong,
-        groups: None,
-    });
-    let correlations = (0..).zip(&set.correlations).map(|(number, correlation)| {
-        let cost = costs.correlations.get(&number).cloned().unwrap_or_default();
+    let of_rules = set.rules.iter().enumerate().map(|(number, rule)| {
+        let cost = costs.rules.get(number).cloned().unwrap_or_default();
         Row {
-            rule_id: &correlation.id,
-            rule: &correlation.title,
-            path: &correlation.path,
-            line: correlation.line,
-            asked: cost.judged,
+            rule_id: &rule.id,
+            rule: &rule.title,
+            path: &rule.path,
+            line: rule.line,
+            asked: cost.asked,
             hits: cost.hits,
-            matching: cost.time,
-            on_hits: Duration::ZERO,
+            matching: cost.matching,
+            on_hits: cost.on_hits,
             slowest: cost.slowest,
-            asked_of_all: false,
-            regex_not_asked: 0,
-            groups: Some(cost.groups),
+            asked_of_all: cost.asked_of_all,
+            regex_not_asked: cost.overlong,
+            groups: None,
         }
     });
+    let correlations = set
+        .correlations
+        .iter()
+        .enumerate()
+        .map(|(number, correlation)| {
+            let cost = costs.correlations.get(&number).cloned().unwrap_or_default();
+            Row {
+                rule_id: &correlation.id,
+                rule: &correlation.title,
+                path: &correlation.path,
+                line: correlation.line,
+                asked: cost.judged,
+                hits: cost.hits,
+                matching: cost.time,
+                on_hits: Duration::ZERO,
+                slowest: cost.slowest,
+                asked_of_all: false,
+                regex_not_asked: 0,
+                groups: Some(cost.groups),
+            }
+        });
     of_rules.chain(correlations).collect()
 }
 

@@ -30,12 +30,12 @@ pub struct Cost {
 
 /// What one correlation has cost, beside its rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct GroupCost {
+pub struct CorrelationCost {
     /// How many hits were judged.
     pub judged: u64,
     /// In how many groups.
     pub groups: u64,
-    /// How often it began to hold.
+    /// How many findings came of it.
     pub hits: u64,
     /// What judging took.
     pub time: Duration,
@@ -49,7 +49,7 @@ pub struct Costs {
     /// By their positions in [`crate::rule::RuleSet::rules`], once an event was measured.
     pub rules: Vec<Cost>,
     /// By their positions in [`crate::rule::RuleSet::correlations`]; those that were asked.
-    pub correlations: BTreeMap<usize, GroupCost>,
+    pub correlations: BTreeMap<usize, CorrelationCost>,
     /// What it took to say which rules are asked.
     pub index: Duration,
 }
