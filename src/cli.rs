@@ -7,6 +7,7 @@ pub mod demo;
 pub mod exit;
 pub mod explain;
 pub mod finding;
+pub mod head;
 pub mod load;
 pub mod machine;
 pub mod progress;

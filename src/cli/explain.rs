@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::head::Head;
 use super::{Exit, Failure, Output, arsenal, machine, text};
-use crate::alert::Level;
 use crate::config::Config;
 use crate::detect::sigma::explain::{Explainer, Explanation};
 use crate::document::Document;
@@ -51,41 +51,6 @@ pub struct Args {
     /// Show every value, also those that do not hold, and every document of a group.
     #[arg(long)]
     all: bool,
-}
-
-/// What is said of a rule or correlation itself.
-#[derive(Serialize)]
-struct Head<'a> {
-    rule_id: &'a str,
-    rule: &'a str,
-    #[serde(skip)]
-    level: Level,
-    path: &'a Path,
-    line: usize,
-}
-
-impl<'a> From<&'a Rule> for Head<'a> {
-    fn from(rule: &'a Rule) -> Self {
-        Self {
-            rule_id: &rule.id,
-            rule: &rule.title,
-            level: rule.level,
-            path: &rule.path,
-            line: rule.line,
-        }
-    }
-}
-
-impl<'a> From<&'a Correlation> for Head<'a> {
-    fn from(correlation: &'a Correlation) -> Self {
-        Self {
-            rule_id: &correlation.id,
-            rule: &correlation.title,
-            level: correlation.level,
-            path: &correlation.path,
-            line: correlation.line,
-        }
-    }
 }
 
 /// What a machine reads of one document.

@@ -185,10 +185,11 @@ impl SigmaDetector {
         known.unwrap_or_else(|| self.shared.routed(key, event))
     }
 
+    /// What is said of a rule that holds; nothing of one that only correlations use.
     fn finding(&mut self, number: u32, event: &Event<'_>) -> Option<Finding> {
         let shared = &*self.shared;
         let set = &*shared.rules;
-        let rule: &Rule = set.rules.get(number as usize)?;
+        let rule: &Rule = set.rules.get(number as usize).filter(|rule| !rule.silent)?;
         let asked = Asked {
             atoms: &set.atoms,
             rule,
@@ -273,10 +274,6 @@ impl Detector for SigmaDetector {
                 let hits = self.shared.correlator.hits(number, event);
                 let hits = hits.into_iter().map(|(of, hit)| (position, of, hit));
                 out.hits.extend(hits);
-                let rule = self.shared.rules.rules.get(number as usize);
-                if rule.is_some_and(|rule| rule.silent) {
-                    continue;
-                }
                 if let Some(finding) = self.finding(number, event) {
                     out.findings.push((position, finding));
                 }

@@ -18,17 +18,18 @@ use rsigma_eval::{Engine, JsonEvent, parse_pipeline};
 use rsigma_parser::{SigmaRule, parse_sigma_directory};
 use serde_json::Value;
 
-/// What the recordings call the provider, and what Security 4688 calls what Sysmon 1 has too. Rules of
-/// SigmaHQ have both values of `IntegrityLevel` themselves.
-const NAMES: [&str; 2] = [
-    "
+/// What the recordings call the provider.
+const PROVIDER: &str = "
 name: provider
 transformations:
   - type: field_name_mapping
     mapping:
       Provider_Name: SourceName
-",
-    "
+";
+
+/// What Security 4688 calls what Sysmon 1 has too. Rules of SigmaHQ have both values of
+/// `IntegrityLevel` themselves.
+const OF_4688: &str = "
 name: security-4688
 transformations:
   - type: field_name_mapping
@@ -40,8 +41,7 @@ transformations:
     rule_conditions:
       - type: logsource
         category: process_creation
-",
-];
+";
 
 /// Which (channel, event id) a category has, and which channels a service has, in lower case.
 struct Table {
@@ -100,9 +100,12 @@ impl Table {
 fn engine(rules: &[SigmaRule], table: &Table, channel: &str, id: u64) -> Engine {
     let mut engine = Engine::new();
     if std::env::var_os("PEER_PLAIN_NAMES").is_none() {
-        let is_4688 = (channel, id) == ("security", 4688);
-        for names in &NAMES[..1 + usize::from(is_4688)] {
+        let mut tell = |names| {
             engine.add_pipeline(parse_pipeline(names).expect("it is written above"));
+        };
+        tell(PROVIDER);
+        if (channel, id) == ("security", 4688) {
+            tell(OF_4688);
         }
     }
     engine.set_cross_rule_ac(std::env::var_os("PEER_CROSS_RULE").is_some());

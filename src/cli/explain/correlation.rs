@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{Args, Head, documents};
+use super::{Args, documents};
+use crate::cli::head::Head;
 use crate::cli::{Failure, Output, machine};
 use crate::config::Config;
 use crate::detect::correlate::{Correlator, Group};

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 
-use super::Head;
 use super::documents::Place;
+use crate::cli::head::Head;
 use crate::cli::text::{self, BOLD, DIM, clean, paint};
 use crate::detect::sigma::explain::{Explanation, Node, What};
 use crate::finding::Evidence;

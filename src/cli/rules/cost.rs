@@ -2,12 +2,13 @@
 //! name. Measures in a mode of its own: scans and sweeps carry no clocks.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde::{Serialize, Serializer};
 
 use super::recording::{self, Rules};
+use crate::cli::head::Head;
 use crate::cli::machine::to_json;
 use crate::cli::{Exit, Failure, Output, load, text};
 use crate::config::Config;
@@ -44,10 +45,8 @@ pub struct Args {
 /// A rule or a correlation, as machines read it.
 #[derive(Serialize)]
 struct Row<'a> {
-    rule_id: &'a str,
-    rule: &'a str,
-    path: &'a Path,
-    line: usize,
+    #[serde(flatten)]
+    head: Head<'a>,
     /// Of a correlation: hits of its rules that were judged.
     asked: u64,
     hits: u64,
@@ -117,10 +116,7 @@ fn rows<'a>(set: &'a RuleSet, costs: &Costs) -> Vec<Row<'a>> {
     let of_rules = set.rules.iter().enumerate().map(|(number, rule)| {
         let cost = costs.rules.get(number).cloned().unwrap_or_default();
         Row {
-            rule_id: &rule.id,
-            rule: &rule.title,
-            path: &rule.path,
-            line: rule.line,
+            head: rule.into(),
             asked: cost.asked,
             hits: cost.hits,
             matching: cost.matching,
@@ -138,10 +134,7 @@ fn rows<'a>(set: &'a RuleSet, costs: &Costs) -> Vec<Row<'a>> {
         .map(|(number, correlation)| {
             let cost = costs.correlations.get(&number).cloned().unwrap_or_default();
             Row {
-                rule_id: &correlation.id,
-                rule: &correlation.title,
-                path: &correlation.path,
-                line: correlation.line,
+                head: correlation.into(),
                 asked: cost.judged,
                 hits: cost.hits,
                 matching: cost.time,
@@ -188,9 +181,9 @@ fn print(
             text::short(row.slowest),
             format!(
                 "{}\n{}:{}{note}",
-                text::clean(row.rule),
-                text::clean(&row.path.display().to_string()),
-                row.line
+                text::clean(row.head.rule),
+                text::clean(&row.head.path.display().to_string()),
+                row.head.line
             ),
         ]);
     }

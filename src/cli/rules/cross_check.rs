@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
 use super::recording::{self, Rules};
+use crate::cli::head::Head;
 use crate::cli::machine::to_json;
 use crate::cli::{Exit, Failure, Output, text};
 use crate::config::Config;
@@ -42,10 +43,8 @@ pub struct Args {
 /// One rule, as machines read it.
 #[derive(Serialize)]
 struct Row<'a> {
-    rule_id: &'a str,
-    rule: &'a str,
-    path: &'a Path,
-    line: usize,
+    #[serde(flatten)]
+    head: Head<'a>,
     both: u64,
     ours: u64,
     theirs: u64,
@@ -61,10 +60,7 @@ struct Row<'a> {
 impl<'a> Row<'a> {
     fn new(rule: &'a Rule, compared: &Compared, example: Option<&'a String>) -> Self {
         Self {
-            rule_id: &rule.id,
-            rule: &rule.title,
-            path: &rule.path,
-            line: rule.line,
+            head: rule.into(),
             both: compared.both,
             ours: compared.ours,
             theirs: compared.theirs,
@@ -154,9 +150,9 @@ fn print(
         different += 1;
         let mut said = format!(
             "{}\n{}:{}",
-            text::clean(row.rule),
-            text::clean(&row.path.display().to_string()),
-            row.line
+            text::clean(row.head.rule),
+            text::clean(&row.head.path.display().to_string()),
+            row.head.line
         );
         if let Some(example) = row.example {
             said += &format!("\nfirst: {}", text::clean(example));

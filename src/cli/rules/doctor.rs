@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::list::log_source;
 use super::recording::{self, Rules};
 use super::stored;
+use crate::cli::head::Head;
 use crate::cli::{Exit, Failure, Output, machine, text};
 use crate::config::Config;
 use crate::detect::sigma::reach::{self, Collected, Reach};
@@ -47,10 +48,8 @@ pub struct Args {
 /// One rule, as machines read it.
 #[derive(Serialize)]
 struct Row<'a> {
-    rule_id: &'a str,
-    rule: &'a str,
-    path: &'a Path,
-    line: usize,
+    #[serde(flatten)]
+    head: Head<'a>,
     reach: &'static str,
     /// None of a correlation.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -104,30 +103,21 @@ pub fn run(args: &Args, mut config: Config, output: Output) -> Result<Exit, Fail
 
 /// A rule or a correlation.
 struct Subject<'a> {
-    id: &'a str,
-    title: &'a str,
-    path: &'a Path,
-    line: usize,
+    head: Head<'a>,
     log_source: Option<&'a LogSource>,
 }
 
 impl<'a> Subject<'a> {
     fn of_rule(rule: &'a Rule) -> Self {
         Self {
-            id: &rule.id,
-            title: &rule.title,
-            path: &rule.path,
-            line: rule.line,
+            head: rule.into(),
             log_source: Some(&rule.log_source),
         }
     }
 
     fn of_correlation(correlation: &'a Correlation) -> Self {
         Self {
-            id: &correlation.id,
-            title: &correlation.title,
-            path: &correlation.path,
-            line: correlation.line,
+            head: correlation.into(),
             log_source: None,
         }
     }
@@ -142,10 +132,7 @@ fn row<'a>((rule, reach): &(Subject<'a>, Reach)) -> Row<'a> {
         Reach::Without(members) => ("without", 0, members.clone()),
     };
     Row {
-        rule_id: rule.id,
-        rule: rule.title,
-        path: rule.path,
-        line: rule.line,
+        head: rule.head,
         reach: word,
         log_source: rule.log_source.map(log_source),
         documents,
@@ -187,7 +174,7 @@ fn print(
                 ),
             ),
             Reach::Without(members) => {
-                let title = rule.title;
+                let title = rule.head.rule;
                 (
                     4,
                     format!("{title}: cannot fire without {}", members.join(", ")),
@@ -224,9 +211,9 @@ fn print(
         for rule in rules.iter().filter(|_| all) {
             let line = format!(
                 "         {} ({}:{})",
-                rule.title,
-                rule.path.display(),
-                rule.line
+                rule.head.rule,
+                rule.head.path.display(),
+                rule.head.line
             );
             writeln!(out, "{}", text::paint(text::DIM, text::clean(&line)))?;
         }

@@ -85,10 +85,7 @@ impl SigmaDetector {
         let mut of_correlations = Vec::new();
         for number in hits {
             of_correlations.append(&mut shared.correlator.hits(number, event));
-            let rule = shared.rules.rules.get(number as usize);
-            if rule.is_some_and(|rule| !rule.silent) {
-                drop(self.finding(number, event));
-            }
+            drop(self.finding(number, event));
             if let Some(cost) = costs.rules.get_mut(number as usize) {
                 cost.hits += 1;
                 cost.on_hits += lap(&mut last, clock);
