@@ -18,7 +18,9 @@ mod routes;
 mod scratch;
 mod second;
 mod seen;
+mod sketch;
 mod text;
+mod texts;
 mod walk;
 mod words;
 
@@ -209,7 +211,7 @@ impl SigmaDetector {
             Known::Unkept => ask(),
         };
         if let Some((_, program)) = shared.program(number) {
-            program.answer_many(&mut self.scratch, event);
+            program.answer_many(&mut self.scratch, asked, event);
         }
         Some(Finding {
             detector: Arc::clone(&self.name),

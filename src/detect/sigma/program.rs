@@ -1,12 +1,9 @@
 //! A rule's condition made fast: where one of many texts may stand in a field, all of them are
 //! looked for at once. Says of every event what the [`Tree`] says, which stays the authority.
 
-use aho_corasick::packed::{Config, Searcher};
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
-use rustc_hash::FxHashMap;
-
 use super::scratch::{Asked, Scratch};
 use super::text::Text;
+use super::texts::{Texts, text_of};
 use crate::rule::Rule;
 use crate::rule::predicate::{Atom, AtomId, How, Predicate};
 use crate::rule::tree::Tree;
@@ -27,33 +24,6 @@ pub(super) enum Program {
     Not(Box<Program>),
     /// One of those texts stands in the field.
     Texts(Box<Texts>),
-}
-
-/// Texts, folded, of which one must stand in the field.
-#[derive(Debug)]
-pub(super) struct Texts {
-    field: FieldId,
-    parts: Parts,
-    /// The questions for each of them alone.
-    atoms: Box<[AtomId]>,
-}
-
-#[derive(Debug)]
-enum Parts {
-    /// Anywhere, looked for many bytes at a time.
-    Few(Searcher),
-    /// Anywhere.
-    Many(AhoCorasick),
-    AtEnd(Ends),
-}
-
-/// Texts of which one must stand at the end.
-#[derive(Debug, Default)]
-struct Ends {
-    /// By their last bytes.
-    long: FxHashMap<[u8; 8], Vec<Box<str>>>,
-    /// Those that have fewer.
-    short: Vec<Box<str>>,
 }
 
 impl Program {
@@ -160,10 +130,7 @@ impl Program {
                 parts.iter().map(|part| part.cost(atoms)).sum::<u32>()
             }
             Self::Not(inner) => inner.cost(atoms),
-            Self::Texts(texts) => match texts.parts {
-                Parts::AtEnd(_) => 4,
-                Parts::Few(_) | Parts::Many(_) => 16,
-            },
+            Self::Texts(texts) => texts.cost(),
         }
     }
 
@@ -175,10 +142,7 @@ impl Program {
             Self::All(parts, _) => parts.iter().all(|part| part.holds(scratch, asked, event)),
             Self::Any(parts) => parts.iter().any(|part| part.holds(scratch, asked, event)),
             Self::Not(inner) => !inner.holds(scratch, asked, event),
-            Self::Texts(texts) => {
-                let (first, count) = scratch.folded(event, Some(texts.field));
-                (first..first + count).any(|number| texts.stand_in(scratch.value(number)))
-            }
+            Self::Texts(texts) => texts.stand(scratch, asked.atoms, event),
         }
     }
 }
@@ -213,15 +177,15 @@ impl Program {
     }
 
     /// Answers for the event what is sooner answered together than one by one, before each is asked.
-    pub(super) fn answer_many(&self, scratch: &mut Scratch, event: &Event<'_>) {
+    pub(super) fn answer_many(&self, scratch: &mut Scratch, asked: Asked<'_>, event: &Event<'_>) {
         match self {
             Self::All(parts, _) | Self::Any(parts) => {
                 parts
                     .iter()
-                    .for_each(|part| part.answer_many(scratch, event));
+                    .for_each(|part| part.answer_many(scratch, asked, event));
             }
-            Self::Not(inner) => inner.answer_many(scratch, event),
-            Self::Texts(texts) => texts.answer_each(scratch, event),
+            Self::Not(inner) => inner.answer_many(scratch, asked, event),
+            Self::Texts(texts) => texts.answer_each(scratch, asked.atoms, event),
             Self::Text(_) | Self::Atom(_) => {}
         }
     }
@@ -269,117 +233,4 @@ impl Program {
 fn cheapest_first(mut parts: Vec<Program>, atoms: &[Atom]) -> Box<[Program]> {
     parts.sort_by_cached_key(|part| (part.has_regex(atoms), part.cost(atoms)));
     parts.into()
-}
-
-impl Texts {
-    fn new(field: FieldId, how: How, texts: &[&str], atoms: Vec<AtomId>) -> Option<Self> {
-        let automaton = || {
-            let mut builder = AhoCorasick::builder();
-            builder
-                .kind(Some(AhoCorasickKind::ContiguousNFA))
-                .prefilter(false);
-            builder.build(texts).ok()
-        };
-        let few = || {
-            let mut builder = Config::new().only_teddy(true).builder();
-            builder.extend(texts).build()
-        };
-        let parts = match how {
-            How::Contains => few()
-                .map(Parts::Few)
-                .or_else(|| automaton().map(Parts::Many))?,
-            How::EndsWith => Parts::AtEnd(Ends::new(texts)),
-            How::Equals | How::StartsWith => return None,
-        };
-        let atoms = atoms.into();
-        Some(Self {
-            field,
-            parts,
-            atoms,
-        })
-    }
-
-    /// Answers what each of many asks.
-    fn answer_each(&self, scratch: &mut Scratch, event: &Event<'_>) {
-        let Parts::Many(automaton) = &self.parts else {
-            return;
-        };
-        let mut holding = Vec::new();
-        let (first, count) = scratch.folded(event, Some(self.field));
-        for number in first..first + count {
-            let found = automaton.find_overlapping_iter(scratch.value(number));
-            holding.extend(found.filter_map(|text| self.atoms.get(text.pattern().as_usize())));
-        }
-        scratch.answered(&self.atoms, false);
-        scratch.answered(holding, true);
-    }
-
-    fn stand_in(&self, value: &str) -> bool {
-        match &self.parts {
-            Parts::Few(searcher) => searcher.find(value).is_some(),
-            Parts::Many(automaton) => automaton.is_match(value),
-            Parts::AtEnd(ends) => ends.has_one_of(value),
-        }
-    }
-}
-
-impl Ends {
-    fn new(texts: &[&str]) -> Self {
-        let mut ends = Self::default();
-        for text in texts {
-            let alike = match text.as_bytes().last_chunk() {
-                Some(last) => ends.long.entry(*last).or_default(),
-                None => &mut ends.short,
-            };
-            alike.push((*text).into());
-        }
-        ends
-    }
-
-    fn has_one_of(&self, value: &str) -> bool {
-        let last = value.as_bytes().last_chunk();
-        let long = last.and_then(|last| self.long.get(last));
-        let mut texts = long.into_iter().flatten().chain(&self.short);
-        texts.any(|text| value.ends_with(&**text))
-    }
-}
-
-/// A text to look for without regard to case.
-fn text_of(atom: &Atom) -> Option<(FieldId, How, &str)> {
-    match (&atom.field, &atom.predicate) {
-        (
-            Some(field),
-            Predicate::Text {
-                how: how @ (How::Contains | How::EndsWith),
-                text,
-                cased: false,
-            },
-        ) if !text.is_empty() => Some((*field, *how, text)),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn an_ending_is_found_whatever_its_length(
-            texts in proptest::collection::vec("[ab\u{e9}]{1,12}", 0..6),
-            before in "[ab\u{e9}]{0,4}",
-            pick in any::<prop::sample::Index>(),
-            other in "[ab\u{e9}]{0,14}",
-        ) {
-            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-            let ends = Ends::new(&texts);
-            let ending = texts.get(pick.index(texts.len().max(1))).copied().unwrap_or_default();
-            for value in [format!("{before}{ending}"), other] {
-                let has = texts.iter().any(|text| value.ends_with(text));
-                prop_assert_eq!(ends.has_one_of(&value), has, "{}", value);
-            }
-        }
-    }
 }

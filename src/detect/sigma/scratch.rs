@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use memchr::memmem::{self, Finder};
 
+use super::sketch::{Marks, Sketch, Sketches};
 use crate::rule::Rule;
 use crate::rule::pattern;
 use crate::rule::predicate::{Atom, AtomId, How, Predicate};
@@ -86,6 +87,8 @@ pub(super) struct Scratch {
     /// Regular expressions that were not asked, as a value is too long for them.
     pub(super) overlong: Vec<AtomId>,
     finders: Finders,
+    /// Of its long values.
+    sketches: Sketches,
     /// Its source in lower case, if that was asked for.
     pub(super) source: Vec<u8>,
     /// A folded value as JSON writes it.
@@ -116,6 +119,7 @@ impl Scratch {
         self.values.clear();
         self.candidates.clear();
         self.parts.clear();
+        self.sketches.clear();
         self.overlong.clear();
     }
 
@@ -164,8 +168,31 @@ impl Scratch {
             .unwrap_or_default()
     }
 
-    /// Where in a value the text of that atom stands first.
-    pub(super) fn place(&self, id: AtomId, text: &str, value: &str) -> Option<usize> {
+    /// Makes a sketch of the value of that number, if it is long: for who has many texts to look for.
+    pub(super) fn draw(&mut self, number: usize) {
+        let place = self.values.get(number);
+        if let Some(value) = place.and_then(|(start, end)| self.lower.get(*start..*end)) {
+            self.sketches.draw(number, value);
+        }
+    }
+
+    /// The sketch of the value of that number, if there is one.
+    pub(super) fn sketch(&self, number: usize) -> Option<&Sketch> {
+        self.sketches.of(number)
+    }
+
+    /// Whether it is known that a text does not stand in the value of that number.
+    pub(super) fn is_ruled_out(&self, text: &str, number: usize) -> bool {
+        self.sketch(number)
+            .is_some_and(|sketch| !sketch.may_have(&Marks::of(text)))
+    }
+
+    /// Where in the value of that number the text of that atom stands first.
+    pub(super) fn place(&self, id: AtomId, text: &str, number: usize) -> Option<usize> {
+        if self.is_ruled_out(text, number) {
+            return None;
+        }
+        let value = self.value(number);
         let finder = || Box::new(Finder::new(text.as_bytes()).into_owned());
         match self.finders.get(id.index()) {
             Some(known) => known.get_or_init(finder).find(value.as_bytes()),
@@ -284,11 +311,10 @@ impl Scratch {
                 },
             ) => {
                 let (first, count) = self.folded(event, field);
-                let mut values = (first..first + count).map(|number| self.value(number));
-                return match how {
-                    How::Contains => values.any(|value| self.place(id, text, value).is_some()),
-                    _ => values.any(|value| how.holds(value, text)),
-                };
+                return (first..first + count).any(|number| match how {
+                    How::Contains => self.place(id, text, number).is_some(),
+                    how => how.holds(self.value(number), text),
+                });
             }
             (
                 _,
@@ -332,7 +358,7 @@ impl Scratch {
         } = predicate
         {
             return values.find_map(|(value, number)| {
-                let start = self.place(id, text, self.value(number))?;
+                let start = self.place(id, text, number)?;
                 Some((value, Some(pattern::unfold(value, start, text.len()))))
             });
         }
