@@ -52,7 +52,8 @@ impl Filter {
             return Err(error.help("it says which rules may be meant, as that of a rule"));
         }
         let rules = rules(body)?;
-        let detection = placeholders.fill(&without_rules(body))?;
+        let detection = without_rules(body);
+        let detection = placeholders.fill(&detection)?;
         let (mut selections, condition) = compiler.detection(&detection)?;
         for selection in &mut selections {
             selection.name = format!("{} ({})", selection.name, header.title).into();

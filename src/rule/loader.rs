@@ -216,7 +216,7 @@ impl<'f> Loader<'f> {
         let detection = node
             .get("detection")
             .ok_or_else(|| Unusable::new(node.line, "no `detection`: this is no Sigma rule"))?;
-        let detection = &self.placeholders.fill(detection)?;
+        let detection = &*self.placeholders.fill(detection)?;
         let json = header::canonical(detection);
         let id: Arc<str> = match &header.id {
             Some(id) => id.as_str().into(),

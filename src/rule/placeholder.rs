@@ -2,6 +2,7 @@
 //! Fills them in before a detection is compiled, so that both engines and the digest see what is
 //! meant. A placeholder without values makes a rule unusable; none is ever dropped.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::detection::Unusable;
@@ -62,12 +63,20 @@ impl Placeholders {
     ///
     /// # Errors
     /// Nothing is known for one of them.
-    pub fn fill(&self, node: &Node) -> Result<Node, Unusable> {
+    pub fn fill<'n>(&self, node: &'n Node) -> Result<Cow<'n, Node>, Unusable> {
+        if has_expand(node) {
+            self.filled(node).map(Cow::Owned)
+        } else {
+            Ok(Cow::Borrowed(node))
+        }
+    }
+
+    fn filled(&self, node: &Node) -> Result<Node, Unusable> {
         let value = match &node.value {
             Value::List(items) => Value::List(
                 items
                     .iter()
-                    .map(|item| self.fill(item))
+                    .map(|item| self.filled(item))
                     .collect::<Result<_, _>>()?,
             ),
             Value::Map(entries) => Value::Map(
@@ -83,10 +92,10 @@ impl Placeholders {
     }
 
     fn entry(&self, entry: &Entry) -> Result<Entry, Unusable> {
-        let value = if entry.key.split('|').skip(1).any(|word| word == "expand") {
+        let value = if asks_to_expand(&entry.key) {
             self.values(&entry.value)?
         } else {
-            self.fill(&entry.value)?
+            self.filled(&entry.value)?
         };
         Ok(Entry {
             key: entry.key.clone(),
@@ -170,6 +179,21 @@ impl Placeholders {
     }
 }
 
+/// Whether there is a key with `expand` in it.
+fn has_expand(node: &Node) -> bool {
+    match &node.value {
+        Value::List(items) => items.iter().any(has_expand),
+        Value::Map(entries) => {
+            (entries.iter()).any(|entry| asks_to_expand(&entry.key) || has_expand(&entry.value))
+        }
+        _ => false,
+    }
+}
+
+fn asks_to_expand(key: &str) -> bool {
+    key.split('|').skip(1).any(|word| word == "expand")
+}
+
 enum Piece<'t> {
     Text(&'t str),
     Name(&'t str),
@@ -226,7 +250,8 @@ mod tests {
 
     /// The values of a detection's only field.
     fn filled(known: &str, detection: &str) -> Vec<String> {
-        let filled = placeholders(known).fill(&node(detection)).unwrap();
+        let detection = node(detection);
+        let filled = placeholders(known).fill(&detection).unwrap();
         let values = filled.entries()[0].value.items();
         values
             .iter()

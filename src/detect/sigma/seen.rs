@@ -63,8 +63,9 @@ impl Use {
     }
 }
 
-/// What was said; zeros: nothing.
-type Hash = [u64; 2];
+/// What was said; zeros: nothing. No array: as one it would be compared before it is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Hash(u64, u64);
 
 /// Where something is kept.
 pub(super) struct Slot<'a, T> {
@@ -133,10 +134,10 @@ impl<T: Default> Seen<T> {
             self.hashes.resize(SLOTS, Hash::default());
             self.told.resize_with(SLOTS, T::default);
         }
-        let mut hash = HighwayHasher::new(Key(*KEY)).hash128(&self.said);
+        let [first, second] = HighwayHasher::new(Key(*KEY)).hash128(&self.said);
         // None is all zeros.
-        hash[1] |= 1;
-        let place = hash[0] as usize % SLOTS;
+        let hash = Hash(first, second | 1);
+        let place = first as usize % SLOTS;
         match (self.hashes.get_mut(place), self.told.get_mut(place)) {
             (Some(kept), Some(told)) if *kept == hash => {
                 if let Some(of_index) = self.uses.get_mut(self.using) {
