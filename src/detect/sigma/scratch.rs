@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use memchr::memmem::{self, Finder};
 
-use super::sketch::{Marks, Sketch, Sketches};
+use super::sketch::{Sketch, Sketches};
 use crate::rule::Rule;
 use crate::rule::pattern;
 use crate::rule::predicate::{Atom, AtomId, How, Predicate};
@@ -181,15 +181,9 @@ impl Scratch {
         self.sketches.of(number)
     }
 
-    /// Whether it is known that a text does not stand in the value of that number.
-    pub(super) fn is_ruled_out(&self, text: &str, number: usize) -> bool {
-        self.sketch(number)
-            .is_some_and(|sketch| !sketch.may_have(&Marks::of(text)))
-    }
-
     /// Where in the value of that number the text of that atom stands first.
     pub(super) fn place(&self, id: AtomId, text: &str, number: usize) -> Option<usize> {
-        if self.is_ruled_out(text, number) {
+        if self.sketches.rule_out(text, number) {
             return None;
         }
         let value = self.value(number);

@@ -72,6 +72,19 @@ impl Sketches {
         }
     }
 
+    /// Whether it is known that a text does not stand in the value of that number.
+    #[inline]
+    pub(super) fn rule_out(&self, text: &str, number: usize) -> bool {
+        !self.numbers.is_empty() && self.is_not_in(text, number)
+    }
+
+    /// Apart, as there are sketches of few events.
+    #[inline(never)]
+    fn is_not_in(&self, text: &str, number: usize) -> bool {
+        let sketch = self.of(number);
+        sketch.is_some_and(|sketch| !sketch.may_have(&Marks::of(text)))
+    }
+
     /// That of the value of that number, if there is one.
     pub(super) fn of(&self, number: usize) -> Option<&Sketch> {
         let at = self.numbers.iter().position(|known| *known == number)?;

@@ -46,16 +46,11 @@ impl Text {
     pub(super) fn stands(&self, scratch: &mut Scratch, event: &Event<'_>) -> bool {
         let (first, count) = scratch.folded(event, Some(self.field));
         (first..first + count).any(|number| {
+            let value = scratch.value(number);
             match self.how {
-                How::Contains if self.is_short(scratch.value(number)) => {
-                    !scratch.is_ruled_out(&self.text, number) && self.is_in(scratch.value(number))
-                }
-                How::Contains => {
-                    // The first of many, mostly.
-                    scratch.draw(number);
-                    scratch.place(self.atom, &self.text, number).is_some()
-                }
-                how => how.holds(scratch.value(number), &self.text),
+                How::Contains if self.is_short(value) => self.is_in(value),
+                How::Contains => scratch.place(self.atom, &self.text, number).is_some(),
+                how => how.holds(value, &self.text),
             }
         })
     }
