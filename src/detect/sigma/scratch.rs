@@ -186,6 +186,11 @@ impl Scratch {
         if self.sketches.rule_out(text, number) {
             return None;
         }
+        self.search(id, text, number)
+    }
+
+    /// The same for who has asked the sketch already.
+    pub(super) fn search(&self, id: AtomId, text: &str, number: usize) -> Option<usize> {
         let value = self.value(number);
         let finder = || Box::new(Finder::new(text.as_bytes()).into_owned());
         match self.finders.get(id.index()) {

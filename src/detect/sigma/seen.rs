@@ -63,7 +63,8 @@ impl Use {
     }
 }
 
-/// What was said; zeros: nothing. No array: as one it would be compared before it is written.
+/// What was said; zeros: nothing. Two words, as an array would be compared as one wide one right
+/// after its halves were written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Hash(u64, u64);
 

@@ -17,7 +17,7 @@ pub(super) struct Texts {
     parts: Parts,
     /// The questions for each of them alone.
     atoms: Box<[AtomId]>,
-    /// By what each is told from others.
+    /// By what each of them is told from others, if they may stand anywhere.
     marks: Box<[Marks]>,
 }
 
@@ -58,18 +58,21 @@ impl Texts {
             let mut builder = Config::new().only_teddy(true).builder();
             builder.extend(texts).build()
         };
-        let parts = match how {
-            How::Contains => few()
-                .map(Parts::Few)
-                .or_else(|| automaton().map(Parts::Many))?,
-            How::EndsWith => Parts::AtEnd(Ends::new(texts)),
+        let (parts, marks) = match how {
+            How::Contains => (
+                few()
+                    .map(Parts::Few)
+                    .or_else(|| automaton().map(Parts::Many))?,
+                texts.iter().map(|text| Marks::of(text)).collect(),
+            ),
+            How::EndsWith => (Parts::AtEnd(Ends::new(texts)), Box::default()),
             How::Equals | How::StartsWith => return None,
         };
         Some(Self {
             field,
             parts,
             atoms: atoms.into(),
-            marks: texts.iter().map(|text| Marks::of(text)).collect(),
+            marks,
         })
     }
 
@@ -137,7 +140,7 @@ impl Texts {
         let rest = rest.filter(move |(_, marks)| sketch.may_have(marks));
         Some(rest.map(|(id, _)| id).filter(move |id| {
             let text = atoms.get(id.index()).and_then(text_of);
-            text.is_some_and(|(.., text)| scratch.place(**id, text, number).is_some())
+            text.is_some_and(|(.., text)| scratch.search(**id, text, number).is_some())
         }))
     }
 }
